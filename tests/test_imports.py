@@ -1,0 +1,54 @@
+"""A light import is kept light, and `__all__` is what is public."""
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import netloom
+
+HEAVY = ("torch", "sklearn", "scipy", "matplotlib")
+
+
+def loaded_after(code):
+    """Heavy packages in sys.modules once a fresh interpreter has run the code."""
+    report = f"import sys; print('loaded', *[m for m in {HEAVY!r} if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", f"{code}\n{report}"], capture_output=True, text=True, check=True)
+    return run.stdout.splitlines()[-1].split()[1:]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import netloom",
+        "import netloom; netloom.TargetNetwork, netloom.Task, netloom.Budget, netloom.NetloomError",
+        "import sys, contextlib\nsys.argv = ['netloom', '--help']\nimport netloom.cli\nwith contextlib.suppress(SystemExit): netloom.cli.main()",
+    ],
+    ids=["import", "network", "help"],
+)
+def test_nothing_heavy_is_imported(code):
+    assert loaded_after(code) == []
+
+
+def test_help_of_the_command_imports_no_pandas():
+    code = "import sys, contextlib\nsys.argv = ['netloom', '--help']\nimport netloom.cli\nwith contextlib.suppress(SystemExit): netloom.cli.main()"
+    run = subprocess.run([sys.executable, "-c", code + "\nprint('pandas' in sys.modules)"], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "False"
+
+
+def test_all_is_what_is_public():
+    assert sorted(netloom.__all__) == netloom.__all__
+    for name in netloom.__all__:
+        assert getattr(netloom, name) is not None
+    assert set(netloom.__all__) <= set(dir(netloom))
+    with pytest.raises(AttributeError, match="no attribute 'Lom'"):
+        netloom.Lom  # noqa: B018
+
+
+@pytest.mark.parametrize("name", [m.name for m in pkgutil.walk_packages(netloom.__path__, "netloom.") if not m.name.endswith("__main__")])
+def test_every_module_imports_and_has_what_it_names(name):
+    module = importlib.import_module(name)
+    for public in getattr(module, "__all__", []):
+        assert hasattr(module, public), f"{name}.__all__ names '{public}', which is not there"

@@ -1,0 +1,37 @@
+"""Imports go one way: a folder imports only from those named before it. Local imports count too."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import netloom
+
+LAYERS = "errors toolkit tasks target loom refine training export applications estimators evaluate cli".split()
+ROOT = Path(netloom.__file__).parent
+
+
+def imported(path):
+    """Layers that the file imports, as (line, layer); anything else from netloom's root counts as itself."""
+    package = ["netloom", *path.relative_to(ROOT).parts[:-1]]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            names = [".".join([*base, *filter(None, [node.module]), alias.name]) for alias in node.names]
+        for parts in (name.split(".") for name in names):
+            if parts[0] == "netloom":
+                yield node.lineno, parts[1] if len(parts) > 1 else ""
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_folder_imports_only_from_those_before_it(path):
+    layer = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    if layer == "__init__":
+        return  # the root only names what others hold, lazily
+    assert layer in LAYERS, f"{layer}: not in the order of layers"
+    allowed = {"__version__", *LAYERS[: LAYERS.index(layer) + 1]}
+    wrong = [f"line {line}: {name or 'netloom'}" for line, name in imported(path) if name not in allowed]
+    assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}; allowed: {sorted(allowed)}"
