@@ -10,6 +10,13 @@ import pytest
 import netloom
 
 HEAVY = ("torch", "sklearn", "scipy", "matplotlib")
+HELP = """
+import contextlib, sys
+sys.argv = ["netloom", "--help"]
+from netloom.cli import main
+with contextlib.suppress(SystemExit):
+    main()
+"""
 
 
 def loaded_after(code):
@@ -24,7 +31,7 @@ def loaded_after(code):
     [
         "import netloom",
         "import netloom; netloom.TargetNetwork, netloom.Task, netloom.Budget, netloom.NetloomError",
-        "import sys, contextlib\nsys.argv = ['netloom', '--help']\nimport netloom.cli\nwith contextlib.suppress(SystemExit): netloom.cli.main()",
+        HELP,
     ],
     ids=["import", "network", "help"],
 )
@@ -33,8 +40,7 @@ def test_nothing_heavy_is_imported(code):
 
 
 def test_help_of_the_command_imports_no_pandas():
-    code = "import sys, contextlib\nsys.argv = ['netloom', '--help']\nimport netloom.cli\nwith contextlib.suppress(SystemExit): netloom.cli.main()"
-    run = subprocess.run([sys.executable, "-c", code + "\nprint('pandas' in sys.modules)"], capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-c", HELP + "\nprint('pandas' in sys.modules)"], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[-1] == "False"
 
 
