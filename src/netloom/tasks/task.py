@@ -1,0 +1,298 @@
+"""What is asked of a network: inputs, one or several targets, how much each row counts."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import pandas as pd
+
+from netloom.errors import ColumnTypeError, ConfigError, DataError
+from netloom.tasks.columns.column import shorten
+from netloom.tasks.columns.kinds import kind_of
+from netloom.tasks.columns.number import floats
+from netloom.tasks.frames import as_frame, close_matches
+from netloom.tasks.labels import find_classes
+
+Kind = Literal["classification", "regression"]
+LARGEST_TARGET = 1e100  # beyond, squares summed over rows leave float64
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A labelled table. Make one with `from_frame`, `from_arrays` or `from_groups`.
+
+    Which kind of task: unless ``kind`` says so, targets that are text, categories, booleans or dates are classes; so are whole
+    numbers with at most ``max(2, min(20, n // 20))`` distinct values in n rows. All else is regression, as are several targets.
+
+    Attributes
+    ----------
+    frame : DataFrame of n rows, the input columns as they came, index 0 to n - 1
+    y : classification: int64 (n,), which of ``classes``; regression: float64 (n, O)
+    kind : "classification" or "regression"
+    classes : labels in their own dtype, sorted; None for regression
+    target_names : one name per target
+    weight : float64 (n,), how much each row counts, >= 0; None if all count the same
+    named : False if the inputs came as an array without names; columns then are matched by position
+    dropped : rows left out because their target was missing
+    """
+
+    frame: pd.DataFrame
+    y: np.ndarray
+    kind: Kind
+    classes: np.ndarray | None
+    target_names: tuple[str, ...]
+    weight: np.ndarray | None = None
+    named: bool = True
+    dropped: int = 0
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return len(self.frame)
+
+    @property
+    def outputs(self) -> int:
+        """O: number of classes or targets."""
+        return len(self.target_names) if self.classes is None else len(self.classes)
+
+    def rows(self, index: Any) -> Task:
+        """The task of these rows: positions or a boolean mask. All classes are kept, even those that no row has."""
+        index = np.asarray(index)
+        index = np.nonzero(index)[0] if index.dtype == bool else index.astype(np.intp)
+        weight = None if self.weight is None else self.weight[index]
+        return replace(self, frame=self.frame.iloc[index].reset_index(drop=True), y=self.y[index], weight=weight, dropped=0)
+
+    @classmethod
+    def from_frame(cls, frame: Any, target: Any, *, kind: Kind | None = None, weight: Any = None) -> Task:
+        """A task from a table that holds its target; rows whose target is missing are left out and counted in ``dropped``.
+
+        Parameters
+        ----------
+        frame : DataFrame, or what `netloom.tasks.frames.as_frame` reads
+        target : name of a column, list of names (regression of several targets at once), or an array of n values or (n, O)
+        kind : "classification" or "regression"; None to tell by the target
+        weight : name of a column or n numbers >= 0
+
+        Raises
+        ------
+        DataError : if the target is absent, has missing values only, one class or infinite values; for fewer than two rows
+        """
+        frame, named = as_frame(frame)
+        taken: list[Hashable] = []
+        if isinstance(weight, Hashable) and weight is not None:
+            taken.append(weight)
+            weight = _column(frame, weight, "weight")
+        names = _target_names(frame, target)
+        if names is None:
+            targets = _as_targets(target)
+        else:
+            targets = [_Target(str(name), _column(frame, name, "target")) for name in names]
+            if set(taken) & set(names):
+                raise DataError(f"column {taken[0]!r} is both the target and the weight; give two columns")
+            taken += names
+        keep = [not any(name == other for other in taken) for name in frame.columns.tolist()] if taken else slice(None)
+        return _make(cls, frame.loc[:, keep], targets, kind, weight, named, drop=True)
+
+    @classmethod
+    def from_arrays(cls, X: Any, y: Any, *, kind: Kind | None = None, weight: Any = None) -> Task:
+        """A task from inputs and targets apart: ``X`` a table or an array (n, d), ``y`` an array (n,) or (n, O) without missing values."""
+        frame, named = as_frame(X)
+        return _make(cls, frame, _as_targets(y), kind, weight, named, drop=False)
+
+    @classmethod
+    def from_groups(cls, frame: Any, target: Any, by: Hashable, *, kind: Kind | None = None, minimum: int = 2) -> dict[Any, Task]:
+        """A task per group of rows with the same value of the column ``by`` (a user, a device), which is not an input.
+
+        The kind is told by the whole table; each group has its own classes. Groups of fewer than ``minimum`` rows or with one
+        class, and rows without a group, are left out and named in one warning.
+        """
+        if minimum < 2:
+            raise ConfigError(f"minimum = {minimum}: a task needs at least 2 rows")
+        frame, _ = as_frame(frame)
+        groups = _column(frame, by, "group")
+        names = _target_names(frame, target)
+        if names is None or by in names:
+            raise DataError("the targets of groups must be columns of the table, other than the one of the groups")
+        whole = cls.from_frame(frame, target, kind=kind)
+        rest = frame.loc[:, [name != by for name in frame.columns.tolist()]]
+        tasks, left_out = {}, []
+        for label, rows in groups.reset_index(drop=True).groupby(groups.to_numpy(), sort=True, observed=True).indices.items():
+            part = rest.iloc[rows]
+            label = label.item() if isinstance(label, np.generic) else label
+            if part[names].notna().all(axis=1).sum() < minimum:
+                left_out.append(f"{label!r} (too few rows)")
+            elif whole.classes is not None and part[names[0]].nunique() < 2:
+                left_out.append(f"{label!r} (one class)")
+            else:
+                tasks[label] = cls.from_frame(part, target, kind=whole.kind)
+        if groups.isna().any():
+            left_out.append(f"{int(groups.isna().sum())} rows without a group")
+        if left_out:
+            more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""
+            warnings.warn(f"groups by {by!r} left out: {', '.join(left_out[:5])}{more}", stacklevel=2)
+        return tasks
+
+
+class _Target(NamedTuple):
+    name: str
+    values: pd.Series
+    dtype: np.dtype | None = None  # of the array it came from
+
+
+def _make(cls: type[Task], frame: pd.DataFrame, targets: list[_Target], kind: Any, weight: Any, named: bool, drop: bool) -> Task:
+    """Check everything and put the task together."""
+    n = len(frame)
+    if kind is not None and kind not in get_args(Kind):
+        raise ConfigError(f"kind = {kind!r}: must be 'classification', 'regression' or None")
+    for name, values, _ in targets:
+        if len(values) != n:
+            raise DataError(f"target {name!r} has {len(values)} values, the table has {n} rows; one per row is needed")
+    if n == 0:
+        raise DataError("the table is empty; training needs at least 2 rows")
+    missing = np.zeros(n, dtype=bool)
+    for name, values, _ in targets:
+        absent = values.isna().to_numpy(dtype=bool)
+        if absent.all():
+            raise DataError(f"target {name!r} is missing in all {n} rows; fill it in or name another column as target")
+        if absent.any() and not drop:
+            row = int(np.argmax(absent))
+            raise DataError(f"target {name!r}: row {row} is missing (NaN), as are {absent.sum() - 1} others; leave those rows out")
+        missing |= absent
+    weights = None if weight is None else _check_weight(weight, n, missing)
+    keep = ~missing
+    if keep.sum() < 2:
+        raise DataError(f"one row with a target cannot be learned from ({n} in the table); training needs at least 2 rows")
+    if missing.any():
+        frame = frame.loc[keep]
+        targets = [target._replace(values=target.values[keep]) for target in targets]
+    names = tuple(target.name for target in targets)
+    kind = kind or ("regression" if len(targets) > 1 else _tell_kind(targets[0].name, targets[0].values))
+    classes = None
+    if kind == "classification":
+        if len(targets) > 1:
+            raise DataError(f"{len(targets)} targets at once ({', '.join(names[:3])}, ...) must be numbers; classify one at a time")
+        classes, y = _classify(targets[0])
+    else:
+        y = np.column_stack([_measure(target.name, target.values) for target in targets])
+    return cls(frame.reset_index(drop=True), y, kind, classes, names, weights, named, int(missing.sum()))
+
+
+def _tell_kind(name: str, values: pd.Series) -> Kind:
+    """By the rule in the docstring of `Task`."""
+    if kind_of(values, name) != "number":
+        return "classification"
+    numbers = floats(values, name)
+    few = max(2, min(20, len(numbers) // 20))
+    whole = np.isfinite(numbers).all() and (numbers == np.floor(numbers)).all()
+    return "classification" if whole and len(np.unique(numbers)) <= few else "regression"
+
+
+def _classify(target: _Target) -> tuple[np.ndarray, np.ndarray]:
+    """Classes and int64 codes (n,)."""
+    name, values, dtype = target
+    kind_of(values, name)  # nested and complex labels end here
+    labels = values.to_numpy(dtype=object) if dtype is not None and dtype.kind == "O" else _as_labels(values)
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise DataError(f"target {name!r}: row {int(np.argmin(np.isfinite(labels)))} is infinite; a label must be finite")
+    classes, codes = find_classes(labels, name)
+    if len(classes) < 2:
+        raise DataError(f"target {name!r} has only one class, {shorten(classes.tolist()[0])}; telling classes apart needs at least 2")
+    return classes.astype(str) if dtype is not None and dtype.kind == "U" else classes, codes
+
+
+def _as_labels(values: pd.Series) -> np.ndarray:
+    """The labels as numpy holds them best: objects only where no dtype can hold them."""
+    dtype = values.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return _as_labels(values.astype(dtype.categories.dtype))
+    if isinstance(dtype, np.dtype):
+        return values.to_numpy(dtype=object) if dtype.kind == "m" else values.infer_objects().to_numpy()
+    if dtype.kind in "biuf":
+        return values.to_numpy(dtype=getattr(dtype, "numpy_dtype", None))
+    return values.to_numpy(dtype=object)
+
+
+def _measure(name: str, values: pd.Series) -> np.ndarray:
+    """Regression target, float64 (n,)."""
+    if kind_of(values, name) not in ("number", "boolean"):
+        example = shorten(values.iloc[0])
+        raise DataError(f"target {name!r} holds {example}, but regression needs numbers; convert it, or use kind='classification'")
+    numbers = floats(values, name)
+    bad = ~(np.abs(numbers) <= LARGEST_TARGET)
+    if bad.any():
+        row = int(np.argmax(bad))
+        what = "is infinite (infinity)" if np.isinf(numbers[row]) else f"holds {numbers[row]:g}, more than {LARGEST_TARGET:g}"
+        raise DataError(f"target {name!r}: row {row} {what}; leave the row out or rescale the target")
+    return numbers
+
+
+def _check_weight(weight: Any, n: int, missing: np.ndarray) -> np.ndarray:
+    """Weights of the rows whose target is there, float64."""
+    values = weight.reset_index(drop=True) if isinstance(weight, pd.Series) else pd.Series(np.asarray(weight).ravel())
+    name = f"weight {values.name}" if isinstance(weight, pd.Series) and values.name is not None else "weight"
+    if len(values) != n:
+        raise DataError(f"{name}: {len(values)} values for {n} rows; give one per row")
+    if kind_of(values, name) not in ("number", "boolean"):
+        raise DataError(f"{name}: holds {shorten(values.iloc[0])}; weights must be numbers")
+    weights = floats(values, name)
+    bad = ~((weights >= 0) & (weights <= LARGEST_TARGET))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise DataError(f"{name}: row {row} holds {weights[row]:g}; weights must be finite and not negative")
+    weights = weights[~missing]
+    if not weights.any():
+        raise DataError(f"{name}: all are 0, so no row counts; give at least one that is above 0")
+    return weights
+
+
+def _target_names(frame: pd.DataFrame, target: Any) -> list[Hashable] | None:
+    """Names of the target columns; None if the target is values, not names."""
+    present = frame.columns.tolist()
+    if isinstance(target, Hashable) and (not isinstance(target, tuple) or target in present):
+        return [target]
+    if not isinstance(target, list | tuple) or not target or not all(isinstance(name, Hashable) for name in target):
+        return None
+    named = all(name in present for name in target) or (len(target) != len(frame) and all(isinstance(name, str) for name in target))
+    if len(set(target)) < len(target) and named and len(target) != len(frame):
+        raise DataError(f"a target is named twice in {shorten(list(target))}; name each once")
+    return list(target) if named and len(set(target)) == len(target) else None
+
+
+def _column(frame: pd.DataFrame, name: Hashable, role: str) -> pd.Series:
+    names = frame.columns.tolist()
+    if names.count(name) == 1:
+        return frame.iloc[:, names.index(name)].reset_index(drop=True)
+    if name in names:
+        raise DataError(f"{role} {name!r} is the name of {names.count(name)} columns; rename all but one")
+    held = ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
+    raise DataError(f"{role} {name!r} is not a column of the table{close_matches(str(name), names)}; it holds {held or 'no column'}")
+
+
+def _as_targets(y: Any) -> list[_Target]:
+    """The targets in an array, list, Series or frame of values."""
+    if isinstance(y, pd.DataFrame):
+        return [_Target(str(name), y.iloc[:, j].reset_index(drop=True)) for j, name in enumerate(y.columns)]
+    if isinstance(y, pd.Series | pd.Index):
+        return [_Target("y" if y.name is None else str(y.name), pd.Series(y).reset_index(drop=True))]
+    if isinstance(y, pd.api.extensions.ExtensionArray):
+        return [_Target("y", pd.Series(y))]
+    if hasattr(y, "toarray") and hasattr(y, "nnz"):
+        raise ColumnTypeError("the target is sparse, which is not supported; use y.toarray()")
+    if isinstance(y, list | tuple | range) and not any(isinstance(value, list | tuple | np.ndarray) for value in y):
+        return [_Target("y", pd.Series(list(y), dtype=object))]
+    try:
+        values = np.asarray(y)
+    except ValueError:
+        raise DataError("the target is a list of rows of different lengths; one value per row is needed") from None
+    if values.dtype.kind in "biufcMm":
+        values = values.astype(np.float64 if values.dtype == np.longdouble else values.dtype.newbyteorder("="), copy=False)
+    if values.ndim == 1:
+        return [_Target("y", pd.Series(values), values.dtype)]
+    if values.ndim == 2 and values.shape[1] > 0:
+        names = ["y"] if values.shape[1] == 1 else [f"y{j}" for j in range(values.shape[1])]
+        return [_Target(name, pd.Series(values[:, j]), values.dtype) for j, name in enumerate(names)]
+    raise DataError(f"the target has shape {values.shape}; one value per row is needed, or one column per target")
