@@ -14,7 +14,19 @@ from torch import Tensor
 
 from netloom.errors import ConfigError, NotWovenError
 
-__all__ = ["Compressed", "Readout", "Sums", "centre", "cholesky", "compress", "ridge_inverse", "solve_readout", "update_inverse"]
+__all__ = [
+    "Compressed",
+    "Readout",
+    "Sums",
+    "centre",
+    "add_diagonal",
+    "cholesky",
+    "compress",
+    "left_out",
+    "ridge_inverse",
+    "solve_readout",
+    "update_inverse",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,19 +68,25 @@ def solve_readout(F: Tensor, Y: Tensor, penalty: float | Tensor, weight: Tensor 
         inverse = torch.cholesky_inverse(cholesky(add_diagonal(A @ A.mT, penalty)))  # (..., n, n)
         dual = inverse @ T  # (..., n, O)
         coef = A.mT @ dual  # (..., p, O)
-        kept = penalty[..., None] * inverse.diagonal(dim1=-2, dim2=-1)  # (..., n)  1 - leverage
+        own = 1 - penalty[..., None] * inverse.diagonal(dim1=-2, dim2=-1)  # (..., n)  leverage
     else:
         factor = cholesky(add_diagonal(A.mT @ A, penalty))  # (..., p, p)
         coef = torch.cholesky_solve(A.mT @ T, factor)
         half = torch.linalg.solve_triangular(factor, A.mT, upper=False)  # (..., p, n)
-        kept = 1 - half.square().sum(-2)
-    share = shares(F, weight) if intercept else torch.zeros_like(kept)  # the intercept's own leverage
-    kept = (kept - share).clamp(min=torch.finfo(F.dtype).eps)
-    residual = (Yc - Fc @ coef) / kept[..., None]
-    if intercept:  # a row that holds all the weight leaves nothing to predict it from: the output without it is 0
-        residual = torch.where((share > 1 - 1e-6)[..., None], Y, residual)
+        own = half.square().sum(-2)
+    share = shares(F, weight) if intercept else torch.zeros_like(own)  # the intercept's own leverage
+    residual = left_out(Y, Yc - Fc @ coef, own, share)
     offset = target_mean - (feature_mean[..., None, :] @ coef)[..., 0, :]
-    return Readout(coef, offset, residual, 1 - kept)
+    return Readout(coef, offset, residual, own + share)
+
+
+def left_out(Y: Tensor, residual: Tensor, own: Tensor, share: Tensor) -> Tensor:
+    """Residuals (..., n, O) without each row, from those with it, its leverage (..., n) and its share (..., n) of the weight.
+
+    A row that holds all the weight leaves nothing to predict it from: the output without it is 0.
+    """
+    kept = (1 - own - share).clamp(min=torch.finfo(Y.dtype).eps)
+    return torch.where((share > 1 - 1e-6)[..., None], Y, residual / kept[..., None])
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,7 @@
-"""What turns features into outputs; each head is a module with the same two functions, read in this order.
+"""What turns features into outputs; each head is a module with the same two functions.
 
-`path` (what a head returns), `ridge` (solved), `logistic` (Newton).
+Read `path` (what a head returns), `ridge` (solved), `gaussian` (ridge that knows how sure it is), then `design` (features as products) and
+`newton` (a convex loss for all penalties at once), which `logistic` and `svm` are made of.
 
     fit_path(F, Y, penalties, weight=None, start=None) -> Path(coef (L, p, O), intercept (L, O))
     leave_one_out(F, Y, path, penalties, weight=None) -> held-out outputs (L, n, O)
@@ -8,9 +9,9 @@
 
 from types import ModuleType
 
-from netloom.target.heads import logistic, ridge
+from netloom.target.heads import gaussian, logistic, ridge, svm
 from netloom.target.heads.path import Path, outputs_of
 
 __all__ = ["HEADS", "Path", "outputs_of"]
 
-HEADS: dict[str, ModuleType] = {"ridge": ridge, "logistic": logistic}
+HEADS: dict[str, ModuleType] = {"ridge": ridge, "logistic": logistic, "svm": svm, "gaussian": gaussian}

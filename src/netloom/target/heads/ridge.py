@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from netloom.target.heads.path import Features, Path, blocks_of, penalties_of
-from netloom.target.solve import Sums, add_diagonal, cholesky, solve_readout
+from netloom.target.heads.path import Features, Path, blocks_of, outputs_of, penalties_of
+from netloom.target.solve import Sums, add_diagonal, cholesky, compress, left_out
 
-__all__ = ["fit_path", "leave_one_out"]
+__all__ = ["fit_path", "leave_one_out", "sums_of"]
 
 
 def fit_path(F: Features, Y: Tensor, penalties: Tensor | Sequence[float], weight: Tensor | None = None, start: Path | None = None) -> Path:
@@ -31,25 +31,42 @@ def fit_path(F: Features, Y: Tensor, penalties: Tensor | Sequence[float], weight
     -------
     Path : coef (L, p, O), intercept (L, O)
     """
-    blocks = blocks_of(F)
     penalties = penalties_of(penalties, Y)
-    n, p = len(Y), blocks[0].shape[1]
-    if len(blocks) == 1 and n < p:
-        solved = [solve_readout(blocks[0].to(Y.dtype), Y, penalty, weight) for penalty in penalties]
-        return Path(torch.stack([s.coef for s in solved]), torch.stack([s.intercept for s in solved]))
-    shift = blocks[0].to(Y.dtype).mean(0)  # (p,)  raw sums lose digits where a column's mean is far above its spread
-    total, at = None, 0
-    for block in blocks:
-        rows = slice(at, at + len(block))
-        part = Sums.of(block.to(Y.dtype) - shift, Y[rows], None if weight is None else weight[rows])
-        total, at = part if total is None else total + part, rows.stop
-    assert total is not None
-    gram, cross, feature_mean, target_mean = total.centred()
+    if isinstance(F, Tensor) and len(F) < F.shape[1]:
+        packed = compress(F.to(Y.dtype))
+        path = fit_path(packed.features, Y, penalties, weight)
+        return Path(packed.expand(path.coef), path.intercept)
+    sums, shift = sums_of(F, Y, weight)
+    gram, cross, feature_mean, target_mean = sums.centred()
     coef = torch.cholesky_solve(cross.expand(len(penalties), -1, -1), cholesky(add_diagonal(gram, penalties)))  # (L, p, O)
     return Path(coef, target_mean - (feature_mean + shift) @ coef)
 
 
 def leave_one_out(F: Features, Y: Tensor, path: Path, penalties: Tensor | Sequence[float], weight: Tensor | None = None) -> Tensor:
     """Exact held-out outputs (L, n, O): row i as predicted without row i (and its whole weight), neurons given."""
-    rows = torch.cat([block.to(Y.dtype) for block in blocks_of(F)])
-    return torch.stack([Y - solve_readout(rows, Y, penalty, weight).residual for penalty in penalties_of(penalties, Y)])
+    penalties = penalties_of(penalties, Y)
+    outputs = outputs_of(F, path)  # (L, n, O)
+    if isinstance(F, Tensor):
+        F = compress(F.to(Y.dtype)).features
+    sums, shift = sums_of(F, Y, weight)
+    gram, _, feature_mean, _ = sums.centred()
+    factor = cholesky(add_diagonal(gram, penalties))  # (L, p, p)
+    parts = []
+    for block in blocks_of(F):
+        rows = (block.to(Y.dtype) - shift - feature_mean).T.expand(len(penalties), -1, -1)  # (L, p, n_i)
+        parts.append(torch.linalg.solve_triangular(factor, rows, upper=False).square().sum(1))
+    weight = Y.new_ones(len(Y)) if weight is None else weight
+    return Y - left_out(Y, Y - outputs, torch.cat(parts, 1) * weight, weight / weight.sum())
+
+
+def sums_of(F: Features, Y: Tensor, weight: Tensor | None) -> tuple[Sums, Tensor]:
+    """The sums of all blocks about a shift (p,): raw sums lose digits where a column's mean is far above its spread."""
+    blocks = blocks_of(F)
+    shift = blocks[0].to(Y.dtype).mean(0)
+    total, at = None, 0
+    for block in blocks:
+        rows = slice(at, at + len(block))
+        part = Sums.of(block.to(Y.dtype) - shift, Y[rows], None if weight is None else weight[rows])
+        total, at = part if total is None else total + part, rows.stop
+    assert total is not None
+    return total, shift
