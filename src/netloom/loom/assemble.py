@@ -1,0 +1,103 @@
+"""Solve the members on all rows and merge them into one plain network: their features are shared, so their readouts add up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from netloom.loom.compare import moments, readout_targets
+from netloom.loom.families import Selection, select
+from netloom.loom.pool import Pool
+from netloom.loom.rows import Rows
+from netloom.target.budget import Budget
+from netloom.target.heads import HEADS
+from netloom.target.prune import bytes_of, keep_neurons, prune, tidy
+from netloom.target.solve import compress
+from netloom.target.weights import Weights
+
+__all__ = ["Member", "assemble"]
+
+BLOCK = 20_000  # rows whose features are made at once
+READOUT_ROWS = 200_000  # more rows than this no longer move a readout of a thousand features
+
+
+@dataclass(frozen=True)
+class Member:
+    """A family with its penalty and its share in the average."""
+
+    family: str
+    parts: tuple[str, ...]
+    penalty: float
+    weight: float
+
+
+def assemble(pool: Pool, rows: Rows, members: Sequence[Member], head: str, budget: Budget, overhead: int) -> Weights:
+    """One network within the budget; its parameters beyond ``overhead`` bytes are the network's own.
+
+    Neurons are dropped, the least important first, until it fits, and the readouts are solved again for those that stay.
+    """
+    rows = rows.take(np.arange(min(rows.n, READOUT_ROWS)))
+
+    def fits(weights: Weights) -> bool:
+        within = budget.max_parameters is None or weights.n_parameters <= budget.max_parameters
+        return within and (budget.max_bytes is None or bytes_of(weights) + overhead <= budget.max_bytes)
+
+    blocks = features_of(pool.weights, rows)
+    mean, deviation = moments(blocks, rows.weight)
+    merged = merge(pool, blocks, rows, members, head, mean, deviation)
+    if not fits(tidy(merged)):
+        kept = prune(merged, mean, deviation, fits)
+        del blocks
+        pool = without_neurons(pool, kept, mean)
+        blocks = features_of(pool.weights, rows)
+        mean, deviation = moments(blocks, rows.weight)
+        merged = merge(pool, blocks, rows, members, head, mean, deviation)
+    return tidy(merged)
+
+
+def features_of(weights: Weights, rows: Rows) -> list[np.ndarray]:
+    """Features of all rows in blocks (n_i, p) float32."""
+    return [weights.features(rows.X[i : i + BLOCK]) for i in range(0, rows.n, BLOCK)]
+
+
+def merge(
+    pool: Pool, blocks: list[np.ndarray], rows: Rows, members: Sequence[Member], head: str, mean: np.ndarray, deviation: np.ndarray
+) -> Weights:
+    """The weighted sum of the members' readouts, each solved on all rows, over the pool's features."""
+    outputs = rows.head_targets.shape[1]
+    readout, intercept = np.zeros((len(mean), outputs)), np.zeros(outputs)
+    for member in members:
+        chosen = select(pool, member.parts, mean, deviation)
+        assert chosen is not None
+        coef, offset = solve(chosen, blocks, rows, head, member.penalty)
+        coef = coef * chosen.prior[:, None]
+        np.add.at(readout, chosen.index, member.weight * coef)
+        intercept += member.weight * (offset - chosen.mean @ coef)
+    return replace(pool.weights, readout=readout.astype(np.float32), intercept=intercept.astype(np.float32))
+
+
+def solve(chosen: Selection, blocks: list[np.ndarray], rows: Rows, head: str, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+    """Readout (p, O) and intercept (O,) in scaled features: float64, or float32 features with float64 sums for many rows."""
+    Y = readout_targets(rows, np.arange(rows.head_targets.shape[1]), head)
+    weight = torch.as_tensor(rows.weight)
+    if len(blocks) == 1:
+        F = torch.as_tensor(chosen.of(blocks[0].astype(np.float64)))
+        small = compress(F) if F.shape[0] < F.shape[1] else None
+        path = HEADS[head].fit_path(F if small is None else small.features, Y, [penalty], weight)
+        coef = path.coef[0] if small is None else small.expand(path.coef[0])
+    else:
+        single = Selection(chosen.index, chosen.mean.astype(np.float32), chosen.prior.astype(np.float32))
+        path = HEADS[head].fit_path([torch.as_tensor(single.of(block)) for block in blocks], Y, [penalty], weight)
+        coef = path.coef[0]
+    return coef.numpy(), path.intercept[0].numpy()
+
+
+def without_neurons(pool: Pool, kept: np.ndarray, mean: np.ndarray) -> Pool:
+    """The pool without some neurons; parts and generated scales follow."""
+    first = sum(v.width for v in pool.weights.views)
+    stay = np.concatenate([np.ones(first, dtype=bool), kept])
+    place = np.cumsum(stay) - 1
+    parts = {name: place[index[stay[index]]] for name, index in pool.parts.items()}
+    priors = {name: prior[stay[pool.parts[name]]] for name, prior in pool.priors.items()}
+    return Pool(keep_neurons(pool.weights, kept, mean), parts, priors)

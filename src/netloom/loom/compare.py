@@ -1,0 +1,178 @@
+"""Which family, how strongly regularised: compared by folds whose neurons are woven anew, averaged by evidence.
+
+Woven neurons have seen the labels of the rows they were woven from, so leave-one-out of the readout would flatter them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from netloom.loom.families import select
+from netloom.loom.hypernetwork import Hypernetwork
+from netloom.loom.pool import weave_pool
+from netloom.loom.rows import Rows, folds_of
+from netloom.target.calibration import class_losses, temperature_of
+from netloom.target.heads import HEADS
+from netloom.target.solve import compress
+
+__all__ = ["EVIDENCE", "PENALTIES", "Candidate", "compare", "moments", "weigh"]
+
+PENALTIES = {  # walked from strong to weak, until held-out rows say that it has gone too far
+    "logistic": (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003),
+    "svm": (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003),
+    "ridge": (100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001),
+    "gaussian": (100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001),
+}
+EVIDENCE = 60.0  # members weigh exp(-EVIDENCE * held-out loss); see docs/decisions
+TOO_FAR = 1.01  # a held-out loss this many times the best so far ends the walk
+SMALLEST = 0.03  # members that weigh less are left out
+
+
+@dataclass(eq=False)
+class Candidate:
+    """A family on its way through the folds: held-out outputs (n, O) per penalty, and once all folds are in, its best penalty."""
+
+    family: str
+    outputs: dict[float, np.ndarray] = field(default_factory=dict)
+    folds: dict[float, int] = field(default_factory=dict)
+    penalty: float = np.nan
+    loss: float = np.inf
+    rows: np.ndarray | None = None  # (n,) held-out loss of every row at the best penalty
+
+    @property
+    def held_out(self) -> np.ndarray:
+        return self.outputs[self.penalty]
+
+
+def compare(
+    loom: Hypernetwork,
+    rows: Rows,
+    families: dict[str, tuple[str, ...]],
+    head: str,
+    *,
+    folds: int = 3,
+    seed: int = 0,
+    control: str | None = None,
+    progress: Callable[[float, str], None] | None = None,
+    late: Callable[[], bool] = lambda: False,
+) -> list[Candidate]:
+    """Held-out outputs of every family and penalty, best first.
+
+    Parameters
+    ----------
+    head : name of the readout, of `netloom.target.heads.HEADS`
+    late : asked before each family; once True, only the first family of each further fold is still solved
+    """
+    candidates = {name: Candidate(name) for name in families}
+    wanted = {part for parts in families.values() for part in parts}
+    outputs = rows.head_targets.shape[1]
+    splits = folds_of(rows, folds)
+    for k, (train, test) in enumerate(splits):
+        inside = rows.take(train)
+        pool = weave_pool(loom, inside, parts=wanted, seed=seed, control=control)
+        F = pool.weights.features(rows.X)
+        mean, deviation = moments([F[train]], inside.weight)
+        for f, (name, parts) in enumerate(families.items()):
+            candidate = candidates[name]
+            if (f > 0 and late()) or candidate.folds and max(candidate.folds.values()) < k:
+                continue  # out of time, or already missing a fold
+            chosen = select(pool, parts, mean, deviation)
+            if chosen is None:
+                continue
+            A = torch.as_tensor(chosen.of(F[train].astype(np.float64)))
+            B = chosen.of(F[test].astype(np.float64))
+            for penalty, held_out in _walk(A, inside, B, rows.take(test), head):
+                candidate.outputs.setdefault(penalty, np.zeros((rows.n, outputs)))[test] = held_out
+                candidate.folds[penalty] = candidate.folds.get(penalty, 0) + 1
+            if progress:
+                progress((k + (f + 1) / len(families)) / folds, f"fold {k + 1} of {folds}: {name}")
+    complete = [c for c in candidates.values() if folds in c.folds.values()]
+    for c in complete:
+        for penalty in (p for p, count in c.folds.items() if count == folds):
+            row = losses(c.outputs[penalty], rows, head)
+            loss = float(np.average(row, weights=rows.weight))
+            if loss < c.loss:
+                c.penalty, c.loss, c.rows = penalty, loss, row
+    return sorted(complete, key=lambda c: evidence_loss(c, rows))
+
+
+def _walk(A: torch.Tensor, inside: Rows, B: np.ndarray, held_out: Rows, head: str):  # noqa: ANN202
+    """Solve from the strongest penalty down and yield (penalty, held-out outputs), until the held-out loss has clearly risen."""
+    present = np.arange(inside.head_targets.shape[1])
+    if inside.codes is not None and len(present) > 1:
+        present = np.unique(inside.codes)
+    Y = readout_targets(inside, present, head)
+    weight = torch.as_tensor(inside.weight)
+    small = compress(A) if A.shape[0] < A.shape[1] else None
+    features = A if small is None else small.features
+    best, path, fitted = np.inf, None, HEADS[head]
+    options = {"tolerance": 2e-4} if head == "logistic" else {}
+    for penalty in PENALTIES[head]:
+        path = fitted.fit_path(features, Y, [penalty], weight, path, **options)
+        coef = (path.coef[0] if small is None else small.expand(path.coef[0])).numpy()
+        given = B @ coef + path.intercept[0].numpy()
+        outputs = spread_outputs(given, present, inside)
+        yield penalty, outputs
+        loss = float(np.average(losses(outputs, held_out, head), weights=held_out.weight))
+        if loss > best * TOO_FAR:
+            return
+        best = min(best, loss)
+
+
+def readout_targets(rows: Rows, present: np.ndarray, head: str) -> torch.Tensor:
+    """What a head is fitted to (n, O): one column for two classes, also where a fold has seen no more; -1 and 1 for least squares on classes."""
+    Y = torch.as_tensor(rows.head_targets[:, present], dtype=torch.float64)
+    if rows.codes is None:
+        return Y
+    if Y.shape[1] == 2:
+        Y = Y[:, 1:]
+    return 2 * Y - 1 if head in ("ridge", "gaussian") else Y
+
+
+def spread_outputs(given: np.ndarray, present: np.ndarray, inside: Rows) -> np.ndarray:
+    """Outputs of the classes that a fold has seen as outputs of all classes; the others lie below by the log of the fold's rows."""
+    O = inside.head_targets.shape[1]
+    if len(present) == O:
+        return given
+    if len(present) == 2:
+        given = np.concatenate([-given / 2, given / 2], axis=1)
+    outputs = np.tile(given.min(axis=1, keepdims=True) - np.log(inside.n), (1, O))
+    outputs[:, present] = given
+    return outputs
+
+
+def moments(blocks: list[np.ndarray], weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted mean and deviation (p,) of all features over blocks of rows."""
+    share, at = weight / weight.sum(), 0
+    mean = square = np.zeros(blocks[0].shape[1])
+    for block in blocks:
+        part = share[at : at + len(block)]
+        mean = mean + part @ block
+        square = square + part @ np.square(block, dtype=np.float64)
+        at += len(block)
+    return mean, np.sqrt(np.maximum(square - np.square(mean), 0))
+
+
+def losses(outputs: np.ndarray, rows: Rows, head: str) -> np.ndarray:
+    """Held-out loss (n,) of every row: squared error over the outputs, or log loss (of margins: at their best temperature)."""
+    if rows.codes is None:
+        return np.square(outputs - rows.targets).mean(axis=1)
+    factor = 1.0 if head == "logistic" else temperature_of(outputs, rows.codes, rows.weight)
+    return class_losses(outputs * factor, rows.codes)
+
+
+def evidence_loss(candidate: Candidate, rows: Rows) -> float:
+    """A loss in nats per row: the log loss of classes; half the log of the mean squared error of values (Gaussian noise)."""
+    return candidate.loss if rows.codes is not None else 0.5 * float(np.log(max(candidate.loss, 1e-12)))
+
+
+def weigh(candidates: list[Candidate], rows: Rows) -> list[tuple[Candidate, float]]:
+    """The members of the final network with their weights, by evidence, largest first; the small ones are left out."""
+    loss = np.array([evidence_loss(c, rows) for c in candidates])
+    weight = np.exp(-EVIDENCE * (loss - loss.min()))
+    weight /= weight.sum()
+    kept = [i for i in np.argsort(-weight, kind="stable") if weight[i] >= SMALLEST]
+    total = weight[kept].sum()
+    return [(candidates[i], float(weight[i] / total)) for i in kept]

@@ -1,0 +1,65 @@
+"""What competes on a task: families of features, from a linear model to everything at once, each a selection from the pool."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from netloom.errors import ConfigError
+from netloom.loom.pool import Pool
+
+__all__ = ["FAMILIES", "Selection", "families_named", "select"]
+
+FAMILIES: dict[str, tuple[str, ...]] = {  # family: the parts of the pool it reads
+    "linear": ("values",),
+    "cells": ("cells",),
+    "random": ("values", "random"),
+    "cells + random": ("cells", "random"),
+    "woven": ("woven",),
+    "woven ranked": ("woven ranked",),
+    "woven twice": ("woven", "woven ranked"),
+    "woven twice + random": ("woven", "woven ranked", "random"),
+}
+GROUPS = {
+    "all": ("linear", "cells", "woven", "woven ranked", "woven twice + random"),  # what fit compares; see docs/decisions/0003
+    "untrained": ("linear", "cells", "random", "cells + random"),  # nothing that a loom made
+    "woven": ("woven", "woven ranked", "woven twice"),  # nothing but
+}
+
+
+def families_named(which: str) -> dict[str, tuple[str, ...]]:
+    """The families of a group ("all", "untrained", "woven"), or one family by its name.
+
+    Raises
+    ------
+    ConfigError : if there is no such group or family
+    """
+    names = GROUPS.get(which, (which,))
+    if any(name not in FAMILIES for name in names):
+        raise ConfigError(f"families = {which!r}: unknown; use {', '.join([*GROUPS, *FAMILIES])}")
+    return {name: FAMILIES[name] for name in names}
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Features of the pool (indices ``index`` (p,)), their means (p,) and prior scales (p,): a readout sees (f - mean) * prior."""
+
+    index: np.ndarray
+    mean: np.ndarray
+    prior: np.ndarray
+
+    def of(self, features: np.ndarray) -> np.ndarray:
+        """Scaled features (n, p), in the precision of the means, of all features (n, all)."""
+        return (features[:, self.index] - self.mean) * self.prior
+
+
+def select(pool: Pool, parts: tuple[str, ...], mean: np.ndarray, deviation: np.ndarray) -> Selection | None:
+    """The features of ``parts`` given the mean and deviation (all,) of every pool feature; None where a part does not exist."""
+    if any(part not in pool.parts for part in parts):
+        return None
+    index, prior = [], []
+    for part in parts:
+        chosen = pool.parts[part]
+        index.append(chosen)
+        generated = pool.priors.get(part)
+        prior.append(generated if generated is not None else 1 / np.maximum(deviation[chosen], 2e-2) / np.sqrt(len(chosen)))
+    return Selection(np.concatenate(index), mean[np.concatenate(index)], np.concatenate(prior))

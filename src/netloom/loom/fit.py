@@ -1,0 +1,215 @@
+"""The whole job: a task in; families compared, the best averaged and merged; one proven network out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from netloom.errors import ConfigError
+from netloom.loom.assemble import Member, assemble
+from netloom.loom.compare import Candidate, compare, evidence_loss, weigh
+from netloom.loom.families import FAMILIES, families_named
+from netloom.loom.pool import weave_pool
+from netloom.loom.loom import Loom
+from netloom.loom.rows import Rows, canonical_rows, spread
+from netloom.target.budget import Budget
+from netloom.target.calibration import class_losses, interval_quantiles, temperature_of
+from netloom.target.heads import HEADS
+from netloom.target.network import TargetNetwork
+from netloom.target.store import described_bytes
+from netloom.tasks import Schema, Task
+
+__all__ = ["fit"]
+
+CHOOSE_ROWS = 3000  # rows on which families are compared
+FOLDS = 3
+Progress = Callable[[float, str], None]
+
+
+def fit(
+    task: Task,
+    *,
+    budget: Budget | None = None,
+    loom: Loom | None = None,
+    seed: int = 0,
+    head: str = "auto",
+    families: str = "all",
+    control: str | None = None,
+    progress: Progress | None = None,
+) -> TargetNetwork:
+    """Weave, choose and prove a network for a task.
+
+    Parameters
+    ----------
+    task : rows and targets
+    budget : limits on size and time; by default a file of 200 kB
+    loom : the hypernetwork, by default the one that comes with netloom
+    seed : of random neurons and identities; the same seed gives the same network
+    head : "auto" (logistic for classes, gaussian for values), "logistic", "svm", "ridge" or "gaussian"
+    families : what competes: "all", "untrained", "woven", or one family by name
+    control : None, or an honesty control: "random" (woven weights replaced by random ones), "shuffled" (woven from shuffled targets)
+    progress : called with the share done (0 to 1) and what is being done
+
+    Raises
+    ------
+    ConfigError : for an unknown head, family or control
+    DataError : for a task that holds fewer than two different rows or classes
+    """
+    started = time.perf_counter()
+    budget = budget or Budget()
+    loom = loom or Loom.pretrained()
+    head = _head(head, task.kind)
+    if control not in (None, "random", "shuffled"):
+        raise ConfigError(f"control = {control!r}: unknown; use random or shuffled")
+    wanted = families_named(families)
+
+    def tell(share: float, message: str) -> None:
+        if progress:
+            progress(share, message)
+
+    def late() -> bool:
+        return budget.max_seconds is not None and time.perf_counter() - started > 0.6 * budget.max_seconds
+
+    tell(0.0, f"reading {task.n} rows")
+    schema = Schema.learn(task.frame, named=task.named)
+    rows = canonical_rows(schema.encode(task.frame), task)
+    tried = rows.take(spread(rows, CHOOSE_ROWS))
+    candidates: list[Candidate] = []
+    if _can_compare(tried):
+        candidates = compare(
+            loom,
+            tried,
+            wanted,
+            head,
+            folds=FOLDS,
+            seed=seed,
+            control=control,
+            progress=lambda share, message: tell(0.05 + 0.75 * share, message),
+            late=late,
+        )
+    chosen = weigh(candidates, tried)
+    members = [Member(c.family, FAMILIES[c.family], c.penalty, share) for c, share in chosen]
+    if not members:  # too few rows to compare anything: the simplest model, strongly held back
+        simplest = next(iter(wanted))
+        members = [Member(simplest, wanted[simplest], 1.0, 1.0)]
+    tell(0.8, "weaving on all rows")
+    pool = weave_pool(loom, rows, parts={p for m in members for p in m.parts}, seed=seed, control=control)
+    architecture: dict[str, Any] = _architecture(candidates, members, tried, head, families, control)
+    description = {"schema": schema.to_json(), "architecture": architecture}
+    weights = assemble(pool, rows, members, head, budget, described_bytes(description))
+    metrics, extra = _proof(chosen, tried, head)
+    temperature = metrics.get("temperature", 1.0)
+
+    weights = replace(
+        weights,
+        readout=(weights.readout * temperature).astype(np.float32),
+        intercept=(weights.intercept * temperature).astype(np.float32),
+        extra=extra,
+    )
+    architecture["layers"] = [
+        {"reads": f"view {a.view}", "inputs": len(a.weight), "neurons": a.width, "earlier": list(a.earlier)} for a in weights.layers
+    ]
+    architecture["views"] = [
+        {"columns": len(v.columns), "kind": "standardised" if v.knots is None else "ranked", "features": v.width} for v in weights.views
+    ]
+    provenance = {
+        "loom": loom.fingerprint(),
+        "seed": seed,
+        "rows": task.n,
+        "different_rows": rows.n,
+        "columns": len(schema.columns),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    tell(1.0, "done")
+    return TargetNetwork(schema, weights, task.kind, task.classes, task.target_names, architecture, metrics, provenance)
+
+
+def _head(head: str, kind: str) -> str:
+    """The readout for a kind of task."""
+    if head == "auto":
+        return "logistic" if kind == "classification" else "gaussian"
+    if head not in HEADS:
+        raise ConfigError(f"head = {head!r}: unknown; use auto, {', '.join(HEADS)}")
+    if kind == "regression" and head in ("logistic", "svm"):
+        raise ConfigError(f"head = {head!r} is for classes, and this target is a number; use ridge or gaussian, or kind='classification'")
+    return head
+
+
+def _can_compare(rows: Rows) -> bool:
+    """Whether every fold has something to learn from and to be judged on: two classes of two rows, or six different rows."""
+    if rows.codes is None:
+        return rows.n >= 2 * FOLDS
+    return rows.n >= 2 * FOLDS and bool((np.bincount(rows.codes) >= 2).sum() >= 2)
+
+
+def _merged(chosen: list[tuple[Candidate, float]]) -> np.ndarray:
+    """Held-out outputs (n, O) of the averaged members."""
+    return sum((share * c.held_out for c, share in chosen), start=np.zeros_like(chosen[0][0].held_out))
+
+
+def _proof(chosen: list[tuple[Candidate, float]], rows: Rows, head: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Scores of the average on held-out rows, with standard errors; and what intervals need."""
+    if not chosen:
+        return {}, {}
+    outputs = _merged(chosen)
+    weight = rows.weight
+    if rows.codes is not None:
+        factor = temperature_of(outputs, rows.codes, weight) if head != "logistic" or rows.n >= 50 else 1.0
+        loss = class_losses(outputs * factor, rows.codes)
+        guess = (outputs[:, 0] > 0).astype(int) if outputs.shape[1] == 1 else outputs.argmax(axis=1)
+        right = (guess == rows.codes).astype(float)
+        share = np.bincount(rows.codes, weights=weight) / weight.sum()
+        metrics = _scored("log_loss", loss, weight) | _scored("accuracy", right, weight)
+        return metrics | {"temperature": factor, "majority": float(share.max()), "held_out_rows": rows.n, "folds": FOLDS}, {}
+    residual = (rows.targets - outputs) * rows.scale
+    error, spread_of = np.square(residual), np.square((rows.targets - np.average(rows.targets, axis=0, weights=weight)) * rows.scale)
+    explained = 1 - np.average(error, axis=0, weights=weight) / np.average(spread_of, axis=0, weights=weight)
+    unit = error / np.average(spread_of, axis=0, weights=weight)
+    metrics = {
+        "r2": float(explained.mean()),
+        "r2_se": float(np.sqrt(np.average(np.square(unit - unit.mean(axis=0)), axis=0, weights=weight).mean() / rows.n)),
+        "rmse": float(np.sqrt(np.average(error, axis=0, weights=weight).mean())),
+        "held_out_rows": rows.n,
+        "folds": FOLDS,
+    }
+    return metrics, {"interval_quantiles": interval_quantiles(residual, weight)} if rows.n >= 20 else {}
+
+
+def _scored(name: str, values: np.ndarray, weight: np.ndarray) -> dict[str, float]:
+    """A weighted mean over rows and its standard error."""
+    mean = float(np.average(values, weights=weight))
+    return {name: mean, f"{name}_se": float(np.sqrt(np.average(np.square(values - mean), weights=weight) / len(values)))}
+
+
+def _architecture(
+    candidates: list[Candidate], members: list[Member], rows: Rows, head: str, families: str, control: str | None
+) -> dict[str, Any]:
+    """What was compared, what was chosen, and why, in plain data."""
+    compared = [{"family": c.family, "penalty": c.penalty, "loss": round(evidence_loss(c, rows), 5)} for c in candidates]
+    shares = {m.family: m.weight for m in members}
+    if not candidates:
+        why = f"{rows.n} different rows are too few to compare families; the simplest is used"
+    else:
+        best = candidates[0]
+        why = f"{best.family} has the lowest held-out loss of {len(candidates)} families"
+        linear = next((c for c in candidates if c.family == "linear"), None)
+        if linear is not None and best.family != "linear" and linear.rows is not None and best.rows is not None:
+            gap = linear.rows - best.rows
+            mean, error = float(np.average(gap, weights=rows.weight)), float(gap.std() / np.sqrt(len(gap)))
+            why += f", {mean:.3g} (standard error {error:.2g}) per row below a linear model"
+        if len(members) > 1:
+            why += f"; averaged with {', '.join(f'{m.family} ({m.weight:.0%})' for m in members if m.family != best.family)}"
+    return {
+        "head": head,
+        "members": [{"family": m.family, "penalty": m.penalty, "weight": round(m.weight, 4)} for m in members],
+        "compared": [c | {"weight": round(shares.get(c["family"], 0.0), 4)} for c in compared],
+        "why": why,
+        "families": families,
+        "control": control,
+    }

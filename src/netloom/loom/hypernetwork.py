@@ -1,0 +1,180 @@
+"""The hypernetwork. It reads a task and weaves a network block by block: every neuron is a token, every weight the inner product of two.
+
+After each block the readout is solved in closed form and the exact leave-one-out residual (PRESS, Allen 1974) is fed back, so that the next
+block is aimed at what is still wrong (cascade-correlation, Fahlman & Lebiere 1990). Read `Hypernetwork.forward`.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from netloom.loom.batch import Batch
+from netloom.loom.block import Block
+from netloom.target.cells import K
+from netloom.target.solve import ridge_inverse, update_inverse
+
+__all__ = ["Hypernetwork", "Woven", "WovenBlock"]
+
+STEPS_KNOWN = 8  # later blocks share the last step vector
+
+
+@dataclass(frozen=True, eq=False)
+class WovenBlock:
+    """H new neurons of each of B networks, in units of standardised cells and standardised earlier neurons.
+
+    weight (B, d * K, H), onto (B, H before, H) or None, bias (B, H), centre and scale (B, H) of their activations, relevance (B, H).
+    """
+
+    weight: Tensor
+    onto: Tensor | None
+    bias: Tensor
+    centre: Tensor
+    scale: Tensor
+    relevance: Tensor
+
+    def activations(self, Z: Tensor, hidden: list[Tensor]) -> Tensor:
+        """Standardised activations (B, rows, H) from standardised cells Z (B, rows, d * K) and those of earlier blocks."""
+        a = Z @ self.weight + self.bias[:, None]
+        if self.onto is not None:
+            a = a + torch.cat(hidden, -1) @ self.onto
+        return (torch.relu(a) - self.centre[:, None]) / self.scale[:, None]
+
+
+@dataclass(frozen=True, eq=False)
+class Woven:
+    """B woven networks without their readout. centre, scale (B, d * K) of the cells; relevance (B, d * K) of the cells in the readout;
+    penalty (B,) of the ridge; temperature (B, blocks) of class outputs; residual (B, n, O) leave-one-out after the last block; outputs:
+    readouts (B, p, O) after each block, for training and for looking.
+    """
+
+    centre: Tensor
+    scale: Tensor
+    relevance: Tensor
+    penalty: Tensor
+    temperature: Tensor
+    blocks: tuple[WovenBlock, ...]
+    residual: Tensor
+    mean: Tensor
+    readouts: tuple[Tensor, ...]
+
+    def outputs(self, cells: Tensor, kind: Tensor) -> list[Tensor]:
+        """Outputs (B, rows, O) after every block for rows given by their cells (B, rows, d, K): logits or z-scored values."""
+        Z = (cells.flatten(2) - self.centre[:, None]) / self.scale[:, None]
+        features, hidden, given = [Z * self.relevance[:, None]], [], []
+        for t, (block, readout) in enumerate(zip(self.blocks, self.readouts, strict=True)):
+            hidden.append(block.activations(Z, hidden))
+            features.append(hidden[-1] * block.relevance[:, None])
+            out = self.mean + torch.cat(features, -1) @ readout
+            factor = torch.where(kind == 0, self.temperature[:, t], 1.0)
+            given.append(out * factor[:, None, None])
+        return given
+
+
+class Hypernetwork(nn.Module):
+    """The hypernetwork: D token width, H neuron tokens per block, each giving ``copies`` neurons.
+
+    One set of weights for classification and regression, any number of rows, columns, outputs and blocks.
+    """
+
+    def __init__(self, D: int = 64, H: int = 12, copies: int = 8) -> None:
+        super().__init__()
+        self.D, self.H, self.copies = D, H, copies
+        self.block = Block(D)  # shared by all steps
+        self.step = nn.Parameter(torch.randn(STEPS_KNOWN, D) * 0.02)
+        self.column0 = nn.Parameter(torch.randn(D) * 0.02)
+        self.output0 = nn.Parameter(torch.randn(2, D) * 0.02)  # classes, regression targets
+        self.neuron0 = nn.Parameter(torch.randn(H, D) * 0.5)
+        self.kind = nn.Parameter(torch.randn(2, D) * 0.02)
+        self.row_from_columns, self.row_from_outputs = nn.Linear(D, D, bias=False), nn.Linear(D, D, bias=False)
+        self.neuron_key = nn.Linear(D, copies * D)
+        self.column_key = nn.Linear(D, K * D, bias=False)
+        self.onto_earlier, self.earlier_key = nn.Linear(D, D), nn.Linear(D, D)
+        self.gain_bias_relevance = nn.Linear(D, 3)
+        self.cell_relevance = nn.Linear(D, K)
+        self.norm_neuron, self.norm_column, self.norm_output = nn.LayerNorm(D), nn.LayerNorm(D), nn.LayerNorm(D)
+        self.penalty_temperature = nn.Linear(2 * D, 2)
+        for layer in (self.cell_relevance, self.penalty_temperature):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        self.penalty_temperature.bias.data[1] = 1.0
+
+    def identities(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Random vectors that tell columns (B, d, D) and outputs (B, O, D) apart; permuted with them, the network is permuted too."""
+        B, _, d, _ = batch.cells.shape
+        device = generator.device
+        columns = torch.randn(B, d, self.D, generator=generator, device=device)
+        outputs = torch.randn(B, batch.targets.shape[2], self.D, generator=generator, device=device)
+        return columns.to(batch.cells.device), outputs.to(batch.cells.device)
+
+    def forward(self, batch: Batch, columns: Tensor, outputs: Tensor, blocks: int = 3) -> Woven:
+        """Weave ``blocks`` blocks for every task of the batch, given the identities of columns (B, d, D) and outputs (B, O, D)."""
+        P, T, weight = batch.cells, batch.targets, batch.weight
+        B, n, d, _ = P.shape
+        D = self.D
+        rows = weight[..., None]  # (B, n, 1)
+        count = weight.gt(0).sum(1)[:, None, None]  # (B, 1, 1)
+        width = batch.columns.sum(1)[:, None, None]  # (B, 1, 1)
+        rest = torch.cat([batch.columns.log(), batch.outputs.log(), torch.zeros(B, self.H, device=P.device)], 1)
+        c = columns * 0.5 + self.column0
+        o = outputs * 0.5 + self.output0[batch.kind][:, None]
+        heard = torch.einsum("bndk,bdkw->bnkw", P, self.row_from_columns(c).view(B, d, K, -1)).reshape(B, n, D)
+        r = heard / width.sqrt() + T @ self.row_from_outputs(o)
+        Z = P.flatten(2)  # (B, n, d * K)
+        centre = (Z * rows).sum(1, keepdim=True) / count
+        real = weight.gt(0)[..., None]  # (B, n, 1)
+        scale = (((Z - centre).square() * rows).sum(1, keepdim=True) / (count - 1).clamp(min=1)).sqrt() + 1e-2
+        Z = (Z - centre) / scale * real
+        mean = (T * rows).sum(1, keepdim=True) / count  # (B, 1, O)
+        root = weight.sqrt()[..., None]  # (B, n, 1): weighted least squares = least squares on rows times sqrt(weight)
+        Y = (T - mean) * root * batch.outputs[:, None]
+        residual = Y / root.clamp(min=1e-12)
+        hidden: list[Tensor] = []
+        keys_before: list[Tensor] = []
+        features: list[Tensor] = []
+        woven: list[WovenBlock] = []
+        readouts: list[Tensor] = []
+        temperatures: list[Tensor] = []
+        inverse = penalty = cells_relevance = Z.new_zeros(0)
+        for t in range(blocks):
+            u = (self.neuron0 + self.step[min(t, STEPS_KNOWN - 1)]) + self.kind[batch.kind][:, None]  # (B, H, D)
+            r, c, o, u = self.block(P, weight, residual, width.sqrt(), rest, r, c, o, u)
+            cn, un, on = self.norm_column(c), self.norm_neuron(u), self.norm_output(o)
+            o_mean = (on * batch.outputs[..., None]).sum(1) / batch.outputs.sum(1, keepdim=True)
+            log_penalty, log_temperature = self.penalty_temperature(torch.cat([un.mean(1), o_mean], -1)).unbind(-1)
+            temperatures.append(torch.exp(log_temperature.clamp(-3, 4)))
+            if t == 0:  # the cells themselves enter the readout, each with a generated prior scale
+                relevance = torch.exp(self.cell_relevance(cn).clamp(-4, 4)) * batch.columns[..., None]  # (B, d, K)
+                cells_relevance = relevance.flatten(1) / (width[:, 0] * K).sqrt()
+                penalty = torch.exp(log_penalty.clamp(-5, 6))
+                features.append(Z * cells_relevance[:, None])
+                inverse = ridge_inverse(features[0] * root, penalty)  # (B, n, n)
+            keys = self.neuron_key(un).view(B, self.H * self.copies, D)
+            W = torch.einsum("bhw,bdkw->bhdk", keys, self.column_key(cn).view(B, d, K, D)) * batch.columns[:, None, :, None]
+            W = W.flatten(2)  # (B, H, d * K)
+            gain, bias, rho = self.gain_bias_relevance(keys).unbind(-1)  # (B, H) each
+            W = W / (W.norm(dim=-1, keepdim=True) + 1e-3) * torch.exp(gain.clamp(-3, 3))[..., None]
+            a = Z @ W.transpose(1, 2) + bias[:, None]
+            onto = None
+            if hidden:
+                V = self.onto_earlier(keys) @ self.earlier_key(torch.cat(keys_before, 1)).transpose(1, 2)  # (B, H, H before)
+                onto = (V / (V.norm(dim=-1, keepdim=True) + 1e-3)).transpose(1, 2)
+                a = a + torch.cat(hidden, -1) @ onto
+            h = torch.relu(a)
+            h_centre = (h * rows).sum(1, keepdim=True) / count
+            h_scale = (((h - h_centre).square() * rows).sum(1, keepdim=True) / (count - 1).clamp(min=1)).sqrt() + 5e-2
+            h = (h - h_centre) / h_scale * real
+            h_relevance = torch.exp(rho.clamp(-4, 4)) / math.sqrt(h.shape[-1])
+            woven.append(WovenBlock(W.transpose(1, 2), onto, bias, h_centre[:, 0], h_scale[:, 0], h_relevance))
+            hidden.append(h)
+            keys_before.append(keys)
+            features.append(h * h_relevance[:, None])
+            inverse = update_inverse(inverse, features[-1] * root)
+            dual = inverse @ Y  # (B, n, O)
+            out_of_row = dual / inverse.diagonal(dim1=1, dim2=2)[..., None].clamp(min=1e-5)  # leave-one-out, given the neurons
+            residual = (out_of_row / root.clamp(min=1e-12)).clamp(-4, 4) * real
+            readouts.append((torch.cat(features, -1) * root).transpose(1, 2) @ dual)
+        return Woven(
+            centre[:, 0], scale[:, 0], cells_relevance, penalty, torch.stack(temperatures, 1), tuple(woven), residual, mean, tuple(readouts)
+        )

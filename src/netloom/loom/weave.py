@@ -1,0 +1,70 @@
+"""From a hypernetwork's tokens to the layers of a plain network: fold every scaling into weights and biases."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from netloom.errors import NotWovenError
+from netloom.loom.batch import Batch, Sample
+from netloom.loom.hypernetwork import Hypernetwork, Woven
+from netloom.target.cells import cell_positions
+from netloom.target.weights import Layer, View
+
+__all__ = ["Threads", "halved", "sample_of", "weave_layers"]
+
+
+@dataclass(frozen=True, eq=False)
+class Threads:
+    """What one weaving gives: layers on a view, and the prior scale of each feature in the readout (cells of the view, then neurons)."""
+
+    layers: tuple[Layer, ...]
+    prior: np.ndarray
+    penalty: float
+
+
+def sample_of(X: np.ndarray, view: View, targets: np.ndarray, weight: np.ndarray, kind: str) -> Sample:
+    """A task's rows as the loom sees them; targets (n, O) one-hot or z-scored."""
+    return Sample(view.values(X), view.many, view.thresholds, targets.astype(np.float32), weight, int(kind == "regression"))
+
+
+@torch.no_grad()
+def weave_layers(loom: Hypernetwork, samples: list[Sample], *, blocks: int = 3, seed: int = 0) -> list[Threads]:
+    """Weave a batch of tasks in one pass."""
+    batch = Batch.of(samples, loom.column0.device)
+    generator = torch.Generator().manual_seed(seed)
+    woven = loom(batch, *loom.identities(batch, generator), blocks=blocks)
+    return [_fold(woven, b, s) for b, s in enumerate(samples)]
+
+
+def _fold(woven: Woven, b: int, sample: Sample) -> Threads:
+    """Task ``b`` of the batch as plain layers in float64, then float32."""
+    place = cell_positions(sample.many, sample.z.shape[1])  # live cells in the (d, K) layout
+    centre, scale = woven.centre[b, place].double().numpy(), woven.scale[b, place].double().numpy()
+    prior = [woven.relevance[b, place].double().numpy() / scale]
+    layers: list[Layer] = []
+    h_centre, h_scale = np.zeros(0), np.ones(0)
+    for t, block in enumerate(woven.blocks):
+        W = block.weight[b, place].double().numpy() / scale[:, None]
+        bias = block.bias[b].double().numpy() - centre @ W
+        onto = None
+        if block.onto is not None:
+            onto = block.onto[b].double().numpy() / h_scale[:, None]
+            bias = bias - h_centre @ onto
+        layers.append(Layer(0, halved(W), checked(bias).astype(np.float32), tuple(range(t)), None if onto is None else halved(onto)))
+        h_centre = np.concatenate([h_centre, block.centre[b].double().numpy()])
+        h_scale = np.concatenate([h_scale, block.scale[b].double().numpy()])
+        prior.append(block.relevance[b].double().numpy() / block.scale[b].double().numpy())
+    return Threads(tuple(layers), np.concatenate(prior), float(woven.penalty[b]))
+
+
+def halved(a: np.ndarray) -> np.ndarray:
+    """Weights rounded to what half precision can hold, as float32: a file keeps two bytes each, and readouts are solved for the rounded ones."""
+    return np.clip(checked(a), -6e4, 6e4).astype(np.float16).astype(np.float32)
+
+
+def checked(a: np.ndarray) -> np.ndarray:
+    """The same array; NotWovenError if it is not finite."""
+    if not np.isfinite(a).all():
+        raise NotWovenError("the loom wove weights that are not finite; its own weights are damaged, load them again")
+    return a

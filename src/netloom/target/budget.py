@@ -1,0 +1,33 @@
+"""What a network may cost."""
+
+from dataclasses import dataclass
+
+from netloom.errors import BudgetError
+
+__all__ = ["Budget"]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits on the woven network; None means no limit.
+
+    Parameters
+    ----------
+    max_parameters : numbers in the network, all counted
+    max_bytes : size of the saved file; grows only where the table's own preparation needs more
+    max_seconds : time for the whole fit on one thread, a goal: choosing stops early, and the best network so far is solved and returned
+
+    Raises
+    ------
+    BudgetError : if a limit is not positive
+    """
+
+    max_parameters: int | None = None
+    max_bytes: int | None = 200_000
+    max_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_parameters", "max_bytes", "max_seconds"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise BudgetError(f"budget {name} = {value}: must be above 0, or None for no limit")

@@ -1,0 +1,119 @@
+"""Make a network smaller: drop what nothing reads, then the neurons that matter least, until it fits its budget."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from netloom.target.weights import Layer, Weights
+
+__all__ = ["bytes_of", "keep_neurons", "prune", "tidy"]
+
+HALF, SINGLE, DOUBLE = 2, 4, 8  # bytes of hidden weights, of readout and thresholds, of scalings
+
+
+def bytes_of(weights: Weights) -> int:
+    """Bytes of the numbers of a network as a file keeps them (its schema and description come on top)."""
+    hidden = sum(a.weight.size + (0 if a.onto is None else a.onto.size) for a in weights.layers)
+    scalings = sum(v.columns.size + v.centre.size + v.scale.size for v in weights.views) + weights.centre.size + weights.scale.size
+    ranks = sum(0 if v.knots is None or v.heights is None else v.knots.size + v.heights.size for v in weights.views)
+    return HALF * hidden + DOUBLE * scalings + SINGLE * (weights.n_parameters - hidden - scalings - ranks) + DOUBLE * ranks
+
+
+def importance(weights: Weights, deviation: np.ndarray) -> np.ndarray:
+    """How far each neuron moves the outputs (all neurons,), directly and through later ones; ``deviation`` (p,) of all features."""
+    first = sum(v.width for v in weights.views)
+    direct = np.linalg.norm(weights.readout, axis=1)[first:] * deviation[first:]
+    starts = np.concatenate([[0], np.cumsum([a.width for a in weights.layers])]).astype(int)
+    total = direct.copy()
+    for t in range(len(weights.layers) - 1, -1, -1):
+        layer = weights.layers[t]
+        if layer.onto is None:
+            continue
+        before = np.concatenate([np.arange(starts[e], starts[e + 1]) for e in layer.earlier])
+        share = np.abs(layer.onto) * deviation[first + before][:, None]  # (before, H) how much of a neuron's input comes from each
+        share = share / (share.sum(axis=0) + deviation[first + starts[t] : first + starts[t + 1]] + 1e-12)
+        total[before] += share @ total[starts[t] : starts[t + 1]]
+    return total
+
+
+def keep_neurons(weights: Weights, kept: np.ndarray, mean: np.ndarray) -> Weights:
+    """The network without neurons outside ``kept`` (bool, all neurons); what they fed to others becomes their mean (``mean`` (p,))."""
+    first = sum(v.width for v in weights.views)
+    starts = np.concatenate([[0], np.cumsum([a.width for a in weights.layers])]).astype(int)
+    layers, place = [], {}
+    for t, layer in enumerate(weights.layers):
+        stay = kept[starts[t] : starts[t + 1]]
+        if not stay.any():
+            continue
+        bias, onto, earlier = layer.bias[stay], None, []
+        if layer.onto is not None:
+            links, at = [], 0
+            for e in layer.earlier:
+                width = starts[e + 1] - starts[e]
+                V = layer.onto[at : at + width][:, stay]
+                at += width
+                left = kept[starts[e] : starts[e + 1]]
+                bias = bias + mean[first + starts[e] : first + starts[e + 1]][~left] @ V[~left]
+                if left.any():
+                    earlier.append(place[e])
+                    links.append(V[left])
+            onto = np.concatenate(links) if links else None
+        place[t] = len(layers)
+        layers.append(Layer(layer.view, layer.weight[:, stay], bias.astype(np.float32), tuple(earlier), onto))
+    rows = np.concatenate([np.ones(first, dtype=bool), kept])
+    return replace(weights, layers=tuple(layers), readout=weights.readout[rows])
+
+
+def prune(weights: Weights, mean: np.ndarray, deviation: np.ndarray, fits: Callable[[Weights], bool]) -> np.ndarray:
+    """Which neurons stay (bool, all neurons) when as few of the least important are dropped as ``fits`` asks for; none, if nothing helps."""
+    order = np.argsort(importance(weights, deviation), kind="stable")
+    low, high = 0, len(order)  # dropping ``high`` is the least that fits, as far as is known
+    while low < high:
+        drop = (low + high) // 2
+        if fits(tidy(keep_neurons(weights, _without(order, drop), mean))):
+            high = drop
+        else:
+            low = drop + 1
+    return _without(order, high)
+
+
+def _without(order: np.ndarray, drop: int) -> np.ndarray:
+    kept = np.ones(len(order), dtype=bool)
+    kept[order[:drop]] = False
+    return kept
+
+
+def tidy(weights: Weights) -> Weights:
+    """Drop neurons that nothing reads, the cells of views that only their values are read of, and views that nothing reads."""
+    first = sum(v.width for v in weights.views)
+    starts = np.concatenate([[0], np.cumsum([a.width for a in weights.layers])]).astype(int)
+    used = np.abs(weights.readout[first:]).max(axis=1, initial=0) > 0
+    for t in range(len(weights.layers) - 1, -1, -1):
+        layer = weights.layers[t]
+        if layer.onto is None:
+            continue
+        reading = used[starts[t] : starts[t + 1]]
+        at = 0
+        for e in layer.earlier:
+            width = starts[e + 1] - starts[e]
+            used[starts[e] : starts[e + 1]] |= (np.abs(layer.onto[at : at + width][:, reading]) > 0).any(axis=1)
+            at += width
+    weights = keep_neurons(weights, used, np.zeros(len(weights.readout)))
+    views, layers, readout, at, moved = [], list(weights.layers), [], 0, {}
+    for v, view in enumerate(weights.views):
+        part = weights.readout[at : at + view.width]
+        at += view.width
+        k = len(view.columns)
+        readers = [t for t, a in enumerate(layers) if a.view == v]
+        deep = [t for t in readers if len(layers[t].weight) > k]
+        last = v + 1 == len(weights.views) and not views  # one view stays, so that there is something to read
+        if not readers and not np.abs(part).any() and not last:
+            continue
+        if view.cells and not deep and not np.abs(part[k:]).any():
+            view, part = replace(view, cells=False), part[:k]
+        moved[v] = len(views)
+        views.append(view)
+        readout.append(part)
+    layers = [replace(a, view=moved[a.view]) for a in layers]
+    return replace(weights, views=tuple(views), layers=tuple(layers), readout=np.concatenate([*readout, weights.readout[at:]]))

@@ -1,0 +1,152 @@
+"""A network as one file and back: names of tensors, the description, and every check that they belong together."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from netloom.errors import FileError
+from netloom.target import file
+from netloom.target.network import TargetNetwork
+from netloom.target.weights import Layer, View, Weights
+from netloom.tasks import Schema, labels_from_json, labels_to_json
+
+__all__ = ["described_bytes", "load", "save", "size_of"]
+
+MARGIN = 3000  # bytes kept for metrics, provenance and tensor names when a budget is planned
+
+
+def save(network: TargetNetwork, path: str | os.PathLike[str]) -> None:
+    """Write the network, atomically; FileError if the file cannot be written."""
+    file.write(path, *_taken_apart(network))
+
+
+def load(path: str | os.PathLike[str]) -> TargetNetwork:
+    """The network in a file; FileError if anything in it is not as it should be."""
+    tensors, header = file.read(path)
+    try:
+        return _put_together(tensors, header)
+    except FileError as error:
+        raise FileError(f"{path}: {error}") from None
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise FileError(f"{path}: its parts do not fit together ({type(error).__name__}); the file is damaged or forged") from None
+
+
+def size_of(network: TargetNetwork) -> int:
+    """Bytes of the network's file."""
+    return len(file.encode(Path("network"), *_taken_apart(network)))
+
+
+def described_bytes(description: dict[str, Any]) -> int:
+    """Bytes that everything but the weights will need, about."""
+    return len(json.dumps(json.dumps(description))) + MARGIN
+
+
+def _taken_apart(network: TargetNetwork) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    w = network.weights
+    tensors = {"readout": w.readout, "intercept": w.intercept, "centre": w.centre, "scale": w.scale}
+    for v, view in enumerate(w.views):
+        tensors |= {
+            f"view{v}.columns": view.columns.astype(np.int32),
+            f"view{v}.centre": view.centre,
+            f"view{v}.scale": view.scale,
+            f"view{v}.many": view.many.astype(np.int32),
+        }
+        if view.cells:
+            tensors[f"view{v}.thresholds"] = view.thresholds
+        if view.knots is not None and view.heights is not None:
+            tensors |= {f"view{v}.knots": view.knots, f"view{v}.heights": view.heights}
+    for t, layer in enumerate(w.layers):  # hidden weights were rounded to half precision before the readout was solved: nothing is lost
+        tensors |= {f"layer{t}.weight": layer.weight.astype(np.float16), f"layer{t}.bias": layer.bias}
+        if layer.onto is not None:
+            tensors[f"layer{t}.onto"] = layer.onto.astype(np.float16)
+    tensors |= {f"extra.{name}": value for name, value in w.extra.items()}
+    header = {
+        "kind": network.kind,
+        "classes": None if network.classes is None else labels_to_json(network.classes),
+        "target_names": list(network.target_names),
+        "views": [{"cells": v.cells} for v in w.views],
+        "layers": [{"view": a.view, "earlier": list(a.earlier)} for a in w.layers],
+        "schema": network.schema.to_json(),
+        "architecture": network.architecture,
+        "metrics": network.metrics,
+        "provenance": network.provenance,
+    }
+    return tensors, header
+
+
+def _put_together(tensors: dict[str, np.ndarray], header: dict[str, Any]) -> TargetNetwork:
+    kind = header["kind"]
+    _check(kind in ("classification", "regression"), f"kind is {kind!r}")
+    schema = Schema.from_json(header["schema"])
+    d = len(schema.features)
+    classes = None if header["classes"] is None else labels_from_json(header["classes"])
+    names = header["target_names"]
+    _check((classes is None) == (kind == "regression"), "classes do not fit the kind")
+    _check(isinstance(names, list) and names != [] and all(isinstance(n, str) for n in names), "target names are not text")
+    views = tuple(_view(tensors, v, entry, d) for v, entry in enumerate(header["views"]))
+    _check(len(views) > 0, "there is no view")
+    layers: list[Layer] = []
+    for t, entry in enumerate(header["layers"]):
+        layers.append(_layer(tensors, t, entry, views, layers))
+    extra = {name[6:]: value for name, value in tensors.items() if name.startswith("extra.")}
+    single = {name: tensors[name].astype(np.float32) for name in ("readout", "intercept")}
+    weights = Weights(views, tuple(layers), single["readout"], single["intercept"], tensors["centre"], tensors["scale"], extra)
+    p = sum(weights.widths)
+    outputs = len(names) if classes is None else (1 if len(classes) == 2 else len(classes))
+    shapes = {"readout": (p, outputs), "intercept": (outputs,), "centre": (outputs,), "scale": (outputs,)}
+    _check(classes is None or len(classes) >= 2, "fewer than two classes")
+    for name, shape in shapes.items():
+        _check(tensors[name].shape == shape, f"{name} has shape {tensors[name].shape}, not {shape}")
+    wanted = {"interval_quantiles": (99, outputs)}
+    if "variance" in extra:
+        _check(extra["variance"].ndim == 2, "variance is not a matrix")
+        wanted |= {"variance": (p, extra["variance"].shape[1]), "variance_mean": (extra["variance"].shape[1],)}
+    _check(set(extra) <= set(wanted), "holds tensors that no network has")
+    for name, value in extra.items():
+        _check(value.shape == wanted[name], f"{name} has a wrong shape")
+    described = [header[name] for name in ("architecture", "metrics", "provenance")]
+    _check(all(isinstance(part, dict) for part in described), "its description is not readable")
+    return TargetNetwork(schema, weights, kind, classes, tuple(names), *described)
+
+
+def _view(tensors: dict[str, np.ndarray], v: int, entry: dict[str, Any], d: int) -> View:
+    def get(name: str) -> np.ndarray:
+        return tensors[f"view{v}.{name}"]
+
+    columns, many = get("columns").astype(np.int64), get("many").astype(np.int64)
+    k, m = len(columns), len(many)
+    _check(entry["cells"] in (True, False), f"view {v} is not described")
+    _check(columns.ndim == 1 and k > 0 and (0 <= columns).all() and (columns < d).all(), f"view {v} reads columns that do not exist")
+    _check(many.ndim == 1 and (0 <= many).all() and (many < k).all(), f"view {v} bends columns that it does not read")
+    centre, scale = get("centre").astype(np.float64), get("scale").astype(np.float64)
+    _check(centre.shape == (k,) and scale.shape == (k,) and (scale > 0).all(), f"view {v} has a wrong scaling")
+    thresholds = get("thresholds").astype(np.float32) if entry["cells"] else np.zeros((m, 4), np.float32)
+    _check(thresholds.shape == (m, 4), f"view {v} has wrong thresholds")
+    knots = heights = None
+    if f"view{v}.knots" in tensors:
+        knots, heights = get("knots").astype(np.float64), get("heights").astype(np.float64)
+        _check(knots.ndim == 2 and knots.shape == heights.shape and len(knots) == m and knots.shape[1] >= 2, f"view {v} has wrong ranks")
+        _check(bool((np.diff(knots, axis=1) >= 0).all()), f"view {v} has ranks out of order")
+    return View(columns, centre, scale, many, thresholds, knots, heights, bool(entry["cells"]))
+
+
+def _layer(tensors: dict[str, np.ndarray], t: int, entry: dict[str, Any], views: tuple[View, ...], before: list[Layer]) -> Layer:
+    view, earlier = entry["view"], entry["earlier"]
+    _check(type(view) is int and 0 <= view < len(views), f"layer {t} reads a view that does not exist")
+    _check(isinstance(earlier, list) and all(type(e) is int and 0 <= e < t for e in earlier), f"layer {t} reads layers that come later")
+    weight, bias = tensors[f"layer{t}.weight"].astype(np.float32), tensors[f"layer{t}.bias"].astype(np.float32)
+    _check(weight.ndim == 2 and bias.shape == (weight.shape[1],), f"layer {t} has a wrong shape")
+    _check(len(weight) in (len(views[view].columns), views[view].width), f"layer {t} does not fit its view")
+    onto = None
+    if earlier:
+        onto = tensors[f"layer{t}.onto"].astype(np.float32)
+        _check(onto.shape == (sum(before[e].width for e in earlier), len(bias)), f"layer {t} does not fit the layers before it")
+    return Layer(view, weight, bias, tuple(earlier), onto)
+
+
+def _check(fine: bool, what: str) -> None:
+    if not fine:
+        raise FileError(f"{what}; the file is damaged or forged")
