@@ -53,7 +53,7 @@ def plot_ranks(values: pd.DataFrame, name: str, path: Path, *, ours: str = "netl
 
 
 def plot_paired(values: pd.DataFrame, name: str, path: Path, *, ours: str = "netloom") -> Path:
-    """A small square per other model: its score against ours, one dot per table; dots above the line are tables that ours wins.
+    """A small square per other model: its score against ours, a dot per table; those above the line ours wins.
 
     Parameters
     ----------
@@ -65,20 +65,24 @@ def plot_paired(values: pd.DataFrame, name: str, path: Path, *, ours: str = "net
     others = [model for model in values if model != ours]
     across = min(4, len(others))
     down = -(-len(others) // across)
-    low, high = (np.quantile(values, 0.01), values.to_numpy().max()) if up else (values.to_numpy().min(), np.quantile(values, 0.99))
+    if up:  # all of ours are shown; the worst twentieth of the others may lie on the edge
+        low, high = min(values[ours].min(), np.quantile(values, 0.05)), values.to_numpy().max()
+    else:
+        low, high = values.to_numpy().min(), max(values[ours].max(), np.quantile(values, 0.95))
     margin = 0.03 * (high - low or 1.0)
     limits = (low - margin, high + margin) if up else (high + margin, low - margin)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(2.3 * across + 0.4, 2.45 * down + 0.3), layout="constrained")
+        figure = Figure(figsize=(2.3 * across + 0.4, 2.7 * down + 0.3), layout="constrained")
         grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
         for axes in grid.flat[len(others) :]:
             axes.remove()
         for axes, model in zip(grid.flat, others, strict=False):
+            ahead = values[ours] > values[model] if up else values[ours] < values[model]
             theirs, mine = (np.clip(values[m], min(limits), max(limits)) for m in (model, ours))
-            ahead = mine > theirs if up else mine < theirs
             axes.plot(limits, limits, color=GREY, lw=0.8, zorder=1)
             axes.scatter(theirs, mine, s=12, color=np.where(ahead, OURS_COLOUR, INK), alpha=0.75, lw=0, zorder=2)
             axes.set(xlim=limits, ylim=limits, aspect="equal")
+            axes.tick_params(labelbottom=True)
             axes.set_title(f"{model}: ahead on {ahead.sum()} of {len(values)}", fontsize=9)
         figure.supxlabel(f"{name.replace('_', ' ')} of the other", fontsize=9)
         figure.supylabel(f"{name.replace('_', ' ')} of {ours}", fontsize=9)

@@ -27,9 +27,9 @@ class Summary:
 
     Attributes
     ----------
-    table : one line per (kind, score, model): mean, rank (mean over tables, 1 is best), wins (tables where best; ties are shared),
-        difference (ours minus theirs, mean over tables), low and high (95 % interval of it, resampling tables), ahead (tables where ours
-        is better), tables
+    table : one line per (kind, score, model): mean (RMSE: in standard deviations of the test rows, which makes tables comparable),
+        rank (mean over tables, 1 is best), wins (tables where best; ties are shared), difference (ours minus theirs, mean over tables),
+        low and high (95 % interval of it, resampling tables), ahead (tables where ours is better), tables
     costs : one line per (kind, model): median seconds to fit and to predict, median bytes and parameters, runs, failed
     values : per (kind, score) a frame of tables x models, seeds averaged
     ours : the model that the others are compared to
@@ -118,6 +118,8 @@ def summarise(
     for kind, name in ((kind, name) for kind, scores in SCORES.items() for name in scores):
         if name not in frame:
             continue
+        if name == "rmse":  # units differ between tables: in standard deviations of the test rows, which R2 knows
+            frame = frame.assign(rmse=np.sqrt(1 - frame["r2"]))
         good = frame[~failed & (frame["kind"] == kind)]
         every = frame.loc[frame["kind"] == kind, "model"].unique()
         wide = good.pivot_table(index=["name", "seed"], columns="model", values=name).reindex(columns=every).dropna()
@@ -156,7 +158,7 @@ def _costs(group: pd.DataFrame, kind: str, model: str) -> dict[str, Any]:
 
 
 def _headed(name: str) -> str:
-    return f"{name.replace('_', ' ')} {'↑' if higher_is_better(name) else '↓'}"
+    return f"{'rmse / std' if name == 'rmse' else name.replace('_', ' ')} {'↑' if higher_is_better(name) else '↓'}"
 
 
 def _mean_cell(table: pd.DataFrame, name: str, model: str) -> str:
