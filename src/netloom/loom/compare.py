@@ -170,6 +170,8 @@ def evidence_loss(candidate: Candidate, rows: Rows) -> float:
 
 def weigh(candidates: list[Candidate], rows: Rows) -> list[tuple[Candidate, float]]:
     """The members of the final network with their weights, by evidence, largest first; the small ones are left out."""
+    if not candidates:  # too few rows to compare
+        return []
     loss = np.array([evidence_loss(c, rows) for c in candidates])
     weight = np.exp(-EVIDENCE * (loss - loss.min()))
     weight /= weight.sum()
