@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -21,20 +22,27 @@ class RowPlan:
     Attributes
     ----------
     columns : all of the schema
+    names : of the columns
+    repeated : a name that several columns have, if any
     width : d
     numbers : (column, feature) of each number column
     others : (column, first feature, feature after the last value) of each other column that has features
     plain : every column is a number with one feature: a row is its own encoding
+    pick : takes the values of the number columns out of a row
+    places : feature of each number column that varies
+    varying : which of the number columns vary
     """
 
     columns: tuple[Column, ...]
+    names: tuple[str, ...]
+    repeated: str | None
     width: int
     numbers: tuple[tuple[int, int], ...]
     others: tuple[tuple[int, int, int], ...]
     plain: bool
-    pick: Any  # values of the number columns, out of a row
-    places: np.ndarray  # feature of each number column that varies
-    varying: np.ndarray  # which of the number columns vary
+    pick: Callable[[Sequence[Any]], tuple]
+    places: np.ndarray
+    varying: np.ndarray
 
     def encode(self, values: Any) -> np.ndarray:
         """float64 (d,) from a sequence of values or a mapping of names to values."""
@@ -44,13 +52,13 @@ class RowPlan:
             except (TypeError, ValueError, OverflowError):
                 pass
             else:
-                if row.shape == (self.width,) and row.dot(row) < LARGEST * LARGEST:  # so all are finite and in bounds
+                if row.shape == (self.width,) and _tame(row):
                     return row
         return self._encode(self._in_order(values))
 
     def _encode(self, values: Sequence[Any]) -> np.ndarray:
         row = np.zeros(self.width)
-        if self.numbers and not self._encode_plain_numbers(values, row):
+        if self.numbers and not self._encode_numbers(values, row):
             for j, start in self.numbers:
                 column = self.columns[j]
                 if column.encode_value(values[j], row, start) and column.missing:
@@ -60,15 +68,20 @@ class RowPlan:
                 row[stop] = 1
         return row
 
-    def _encode_plain_numbers(self, values: Sequence[Any], row: np.ndarray) -> bool:
-        """All number columns at once, if none is missing, infinite or huge."""
+    def _encode_numbers(self, values: Sequence[Any], row: np.ndarray) -> bool:
+        """All number columns at once; False if numpy cannot read them (text, pd.NA, a duration)."""
         try:
             numbers = np.array(self.pick(values), dtype=np.float64)
         except (TypeError, ValueError, OverflowError):
             return False
-        if numbers.shape != (len(self.numbers),) or not numbers.dot(numbers) < LARGEST * LARGEST:
+        if numbers.shape != (len(self.numbers),):
             return False
         row[self.places] = numbers[self.varying]
+        if not _tame(numbers):
+            for i in np.nonzero(~(np.abs(numbers) <= LARGEST))[0].tolist():
+                j, start = self.numbers[i]
+                if self.columns[j].encode_value(float(numbers[i]), row, start) and self.columns[j].missing:
+                    row[start + self.columns[j].varies] = 1  # type: ignore[attr-defined]
         return True
 
     def _in_order(self, values: Any) -> Sequence[Any]:
@@ -81,17 +94,23 @@ class RowPlan:
             raise DataError(f"the row has {len(values)} values, training had {len(self.columns)} columns")
         return values if isinstance(values, Sequence) else list(values)
 
-    def _by_name(self, values: Mapping) -> list[Any]:
-        names = [column.name for column in self.columns]
-        if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise DataError(f"column {twice!r} occurs more than once, so a row by name is unclear; give the row as a sequence")
-        if any(name not in values for name in names):  # names that were no strings in training: 0 for "0"
-            values = {str(name): value for name, value in values.items()}
+    def _by_name(self, values: Mapping) -> Sequence[Any]:
+        if self.repeated is not None:
+            raise DataError(f"column {self.repeated!r} occurs more than once, so a row by name is unclear; give the row as a sequence")
+        try:
+            return [values[name] for name in self.names]
+        except KeyError:
+            pass
+        values = {str(name): value for name, value in values.items()}  # names that were no strings in training: 0 for "0"
         absent = [column.name for column in self.columns if column.name not in values and column.kind != "constant"]
         if absent:
             raise DataError(f"the row has no {', '.join(map(repr, absent[:5]))}; give each column that training had, None where not known")
-        return [values.get(name) for name in names]
+        return [values.get(name) for name in self.names]
+
+
+def _tame(numbers: np.ndarray) -> bool:
+    """Whether all are finite and in bounds, told by their length as a vector: hypot neither overflows nor warns."""
+    return math.hypot(*numbers.tolist()) < LARGEST
 
 
 def plan_row(columns: tuple[Column, ...], width: int) -> RowPlan:
@@ -108,9 +127,22 @@ def plan_row(columns: tuple[Column, ...], width: int) -> RowPlan:
         at += values + column.missing
     which = [j for j, _ in numbers]
     varying = [i for i, j in enumerate(which) if columns[j].varies]  # type: ignore[attr-defined]
-    pick = _PickOne(which[0]) if len(which) == 1 else itemgetter(*which) if which else tuple
+    pick: Any = _PickOne(which[0]) if len(which) == 1 else itemgetter(*which) if which else tuple
     plain = len(places) == len(columns) == width
-    return RowPlan(columns, width, tuple(numbers), tuple(others), plain, pick, np.array(places, dtype=int), np.array(varying, dtype=int))
+    names = tuple(column.name for column in columns)
+    repeated = next((name for name in dict.fromkeys(names) if names.count(name) > 1), None) if len(set(names)) < len(names) else None
+    return RowPlan(
+        columns,
+        names,
+        repeated,
+        width,
+        tuple(numbers),
+        tuple(others),
+        plain,
+        pick,
+        np.array(places, dtype=int),
+        np.array(varying, dtype=int),
+    )
 
 
 @dataclass(frozen=True)

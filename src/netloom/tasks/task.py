@@ -5,20 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
-from netloom.errors import ColumnTypeError, ConfigError, DataError
+from netloom.errors import ConfigError, DataError
 from netloom.tasks.columns.column import shorten
-from netloom.tasks.columns.kinds import kind_of
-from netloom.tasks.columns.number import floats
 from netloom.tasks.frames import as_frame, close_matches
-from netloom.tasks.labels import find_classes
-
-Kind = Literal["classification", "regression"]
-LARGEST_TARGET = 1e100  # beyond, squares summed over rows leave float64
+from netloom.tasks.targets import Kind, Target, as_targets, check_weight, classify, measure, tell_kind
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +83,9 @@ class Task:
             weight = _column(frame, weight, "weight")
         names = _target_names(frame, target)
         if names is None:
-            targets = _as_targets(target)
+            targets = as_targets(target)
         else:
-            targets = [_Target(str(name), _column(frame, name, "target")) for name in names]
+            targets = [Target(str(name), _column(frame, name, "target")) for name in names]
             if set(taken) & set(names):
                 raise DataError(f"column {taken[0]!r} is both the target and the weight; give two columns")
             taken += names
@@ -101,7 +96,7 @@ class Task:
     def from_arrays(cls, X: Any, y: Any, *, kind: Kind | None = None, weight: Any = None) -> Task:
         """A task from inputs and targets apart: ``X`` a table or an array (n, d), ``y`` an array (n,) or (n, O) without missing values."""
         frame, named = as_frame(X)
-        return _make(cls, frame, _as_targets(y), kind, weight, named, drop=False)
+        return _make(cls, frame, as_targets(y), kind, weight, named, drop=False)
 
     @classmethod
     def from_groups(cls, frame: Any, target: Any, by: Hashable, *, kind: Kind | None = None, minimum: int = 2) -> dict[Any, Task]:
@@ -137,13 +132,7 @@ class Task:
         return tasks
 
 
-class _Target(NamedTuple):
-    name: str
-    values: pd.Series
-    dtype: np.dtype | None = None  # of the array it came from
-
-
-def _make(cls: type[Task], frame: pd.DataFrame, targets: list[_Target], kind: Any, weight: Any, named: bool, drop: bool) -> Task:
+def _make(cls: type[Task], frame: pd.DataFrame, targets: list[Target], kind: Any, weight: Any, named: bool, drop: bool) -> Task:
     """Check everything and put the task together."""
     n = len(frame)
     if kind is not None and kind not in get_args(Kind):
@@ -162,91 +151,24 @@ def _make(cls: type[Task], frame: pd.DataFrame, targets: list[_Target], kind: An
             row = int(np.argmax(absent))
             raise DataError(f"target {name!r}: row {row} is missing (NaN), as are {absent.sum() - 1} others; leave those rows out")
         missing |= absent
-    weights = None if weight is None else _check_weight(weight, n, missing)
+    weights = None if weight is None else check_weight(weight, n, missing)
     keep = ~missing
     if keep.sum() < 2:
-        raise DataError(f"one row with a target cannot be learned from ({n} in the table); training needs at least 2 rows")
+        rows = "1 row (n_samples=1)" if keep.sum() else "no row"
+        raise DataError(f"the table has {rows} with a target; training needs at least 2")
     if missing.any():
         frame = frame.loc[keep]
         targets = [target._replace(values=target.values[keep]) for target in targets]
     names = tuple(target.name for target in targets)
-    kind = kind or ("regression" if len(targets) > 1 else _tell_kind(targets[0].name, targets[0].values))
+    kind = kind or ("regression" if len(targets) > 1 else tell_kind(targets[0].name, targets[0].values))
     classes = None
     if kind == "classification":
         if len(targets) > 1:
             raise DataError(f"{len(targets)} targets at once ({', '.join(names[:3])}, ...) must be numbers; classify one at a time")
-        classes, y = _classify(targets[0])
+        classes, y = classify(targets[0])
     else:
-        y = np.column_stack([_measure(target.name, target.values) for target in targets])
+        y = np.column_stack([measure(target.name, target.values) for target in targets])
     return cls(frame.reset_index(drop=True), y, kind, classes, names, weights, named, int(missing.sum()))
-
-
-def _tell_kind(name: str, values: pd.Series) -> Kind:
-    """By the rule in the docstring of `Task`."""
-    if kind_of(values, name) != "number":
-        return "classification"
-    numbers = floats(values, name)
-    few = max(2, min(20, len(numbers) // 20))
-    whole = np.isfinite(numbers).all() and (numbers == np.floor(numbers)).all()
-    return "classification" if whole and len(np.unique(numbers)) <= few else "regression"
-
-
-def _classify(target: _Target) -> tuple[np.ndarray, np.ndarray]:
-    """Classes and int64 codes (n,)."""
-    name, values, dtype = target
-    kind_of(values, name)  # nested and complex labels end here
-    labels = values.to_numpy(dtype=object) if dtype is not None and dtype.kind == "O" else _as_labels(values)
-    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        raise DataError(f"target {name!r}: row {int(np.argmin(np.isfinite(labels)))} is infinite; a label must be finite")
-    classes, codes = find_classes(labels, name)
-    if len(classes) < 2:
-        raise DataError(f"target {name!r} has only one class, {shorten(classes.tolist()[0])}; telling classes apart needs at least 2")
-    return classes.astype(str) if dtype is not None and dtype.kind == "U" else classes, codes
-
-
-def _as_labels(values: pd.Series) -> np.ndarray:
-    """The labels as numpy holds them best: objects only where no dtype can hold them."""
-    dtype = values.dtype
-    if isinstance(dtype, pd.CategoricalDtype):
-        return _as_labels(values.astype(dtype.categories.dtype))
-    if isinstance(dtype, np.dtype):
-        return values.to_numpy(dtype=object) if dtype.kind == "m" else values.infer_objects().to_numpy()
-    if dtype.kind in "biuf":
-        return values.to_numpy(dtype=getattr(dtype, "numpy_dtype", None))
-    return values.to_numpy(dtype=object)
-
-
-def _measure(name: str, values: pd.Series) -> np.ndarray:
-    """Regression target, float64 (n,)."""
-    if kind_of(values, name) not in ("number", "boolean"):
-        example = shorten(values.iloc[0])
-        raise DataError(f"target {name!r} holds {example}, but regression needs numbers; convert it, or use kind='classification'")
-    numbers = floats(values, name)
-    bad = ~(np.abs(numbers) <= LARGEST_TARGET)
-    if bad.any():
-        row = int(np.argmax(bad))
-        what = "is infinite (infinity)" if np.isinf(numbers[row]) else f"holds {numbers[row]:g}, more than {LARGEST_TARGET:g}"
-        raise DataError(f"target {name!r}: row {row} {what}; leave the row out or rescale the target")
-    return numbers
-
-
-def _check_weight(weight: Any, n: int, missing: np.ndarray) -> np.ndarray:
-    """Weights of the rows whose target is there, float64."""
-    values = weight.reset_index(drop=True) if isinstance(weight, pd.Series) else pd.Series(np.asarray(weight).ravel())
-    name = f"weight {values.name}" if isinstance(weight, pd.Series) and values.name is not None else "weight"
-    if len(values) != n:
-        raise DataError(f"{name}: {len(values)} values for {n} rows; give one per row")
-    if kind_of(values, name) not in ("number", "boolean"):
-        raise DataError(f"{name}: holds {shorten(values.iloc[0])}; weights must be numbers")
-    weights = floats(values, name)
-    bad = ~((weights >= 0) & (weights <= LARGEST_TARGET))
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise DataError(f"{name}: row {row} holds {weights[row]:g}; weights must be finite and not negative")
-    weights = weights[~missing]
-    if not weights.any():
-        raise DataError(f"{name}: all are 0, so no row counts; give at least one that is above 0")
-    return weights
 
 
 def _target_names(frame: pd.DataFrame, target: Any) -> list[Hashable] | None:
@@ -270,29 +192,3 @@ def _column(frame: pd.DataFrame, name: Hashable, role: str) -> pd.Series:
         raise DataError(f"{role} {name!r} is the name of {names.count(name)} columns; rename all but one")
     held = ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
     raise DataError(f"{role} {name!r} is not a column of the table{close_matches(str(name), names)}; it holds {held or 'no column'}")
-
-
-def _as_targets(y: Any) -> list[_Target]:
-    """The targets in an array, list, Series or frame of values."""
-    if isinstance(y, pd.DataFrame):
-        return [_Target(str(name), y.iloc[:, j].reset_index(drop=True)) for j, name in enumerate(y.columns)]
-    if isinstance(y, pd.Series | pd.Index):
-        return [_Target("y" if y.name is None else str(y.name), pd.Series(y).reset_index(drop=True))]
-    if isinstance(y, pd.api.extensions.ExtensionArray):
-        return [_Target("y", pd.Series(y))]
-    if hasattr(y, "toarray") and hasattr(y, "nnz"):
-        raise ColumnTypeError("the target is sparse, which is not supported; use y.toarray()")
-    if isinstance(y, list | tuple | range) and not any(isinstance(value, list | tuple | np.ndarray) for value in y):
-        return [_Target("y", pd.Series(list(y), dtype=object))]
-    try:
-        values = np.asarray(y)
-    except ValueError:
-        raise DataError("the target is a list of rows of different lengths; one value per row is needed") from None
-    if values.dtype.kind in "biufcMm":
-        values = values.astype(np.float64 if values.dtype == np.longdouble else values.dtype.newbyteorder("="), copy=False)
-    if values.ndim == 1:
-        return [_Target("y", pd.Series(values), values.dtype)]
-    if values.ndim == 2 and values.shape[1] > 0:
-        names = ["y"] if values.shape[1] == 1 else [f"y{j}" for j in range(values.shape[1])]
-        return [_Target(name, pd.Series(values[:, j]), values.dtype) for j, name in enumerate(names)]
-    raise DataError(f"the target has shape {values.shape}; one value per row is needed, or one column per target")

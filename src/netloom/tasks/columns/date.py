@@ -17,7 +17,6 @@ import pandas as pd
 
 from netloom.tasks.columns.column import Column, is_missing, shorten, unreadable
 
-DAY = 86_400_000_000  # microseconds
 PARTS = ("days", "year", "month sin", "month cos", "day", "weekday sin", "weekday cos", "hour sin", "hour cos")
 
 
@@ -46,8 +45,13 @@ class Date(Column):
         return self._write(_moments(values, self.zone, self.name), out)
 
     def encode_value(self, value: Any, row: np.ndarray, start: int) -> bool:
-        moments = np.array([_moment(value, self.zone, self.name, None)], dtype="datetime64[us]")
-        return bool(self._write(moments, row[None, start : start + len(self.parts)])[0])
+        moment = _moment(value, self.zone, self.name, None)
+        if not isinstance(moment, datetime.datetime):  # missing, or of numpy: as a table of one row
+            moments = np.array([moment], dtype="datetime64[us]")
+            return bool(self._write(moments, row[None, start : start + len(self.parts)])[0])
+        for j, part in enumerate(self.parts, start):
+            row[j] = _part_of(moment, part)
+        return False
 
     def _write(self, moments: np.ndarray, out: np.ndarray) -> np.ndarray:
         missing = np.isnat(moments)
@@ -62,25 +66,53 @@ class Date(Column):
         _zone(self.zone)
 
 
+def _circle(turn: np.ndarray | np.floating) -> np.ndarray:
+    """Sine and cosine of parts of a turn, (..., 2). Rounded, or the sine of a whole turn would be a rounding error that varies."""
+    return np.round(np.stack([np.sin(2 * np.pi * turn), np.cos(2 * np.pi * turn)], axis=-1), 9) + 0.0
+
+
+DAY = 86_400_000_000  # microseconds
+MONTHS, WEEKDAYS = _circle(np.arange(12) / 12), _circle(np.arange(7) / 7)
+FIRST = datetime.date(1970, 1, 1).toordinal()
+THURSDAY = 3  # weekday of 1970-01-01, from Monday
+
+
 def _calendar(moments: np.ndarray) -> dict[str, np.ndarray]:
     """All parts of moments without NaT, each float (n,)."""
     since = moments.astype(np.int64)
     day = moments.astype("datetime64[D]")
     month = moments.astype("datetime64[M]")
-    circles = {
-        "month": month.astype(np.int64) % 12 / 12,
-        "weekday": (day.astype(np.int64) + 3) % 7 / 7,  # 1970 began on a Thursday
-        "hour": since % DAY / DAY,
+    on_circle = {
+        "month": MONTHS[month.astype(np.int64) % 12],
+        "weekday": WEEKDAYS[(day.astype(np.int64) + THURSDAY) % 7],
+        "hour": _circle(since % DAY / DAY),
     }
     calendar = {
         "days": since / DAY,
         "year": moments.astype("datetime64[Y]").astype(np.int64) + 1970.0,
         "day": (day - month).astype(np.int64) + 1.0,
     }
-    for part, turn in circles.items():  # rounded, or the sine of a whole turn would be a rounding error that varies
-        calendar[f"{part} sin"] = np.round(np.sin(2 * np.pi * turn), 9) + 0.0
-        calendar[f"{part} cos"] = np.round(np.cos(2 * np.pi * turn), 9) + 0.0
+    for part, points in on_circle.items():
+        calendar[f"{part} sin"], calendar[f"{part} cos"] = points.T
     return calendar
+
+
+def _part_of(moment: datetime.datetime, part: str) -> float:
+    """One part of one moment: the same number as in `_calendar`, without arrays."""
+    if part == "year":
+        return moment.year
+    if part == "day":
+        return moment.day
+    name, _, which = part.partition(" ")
+    at = 0 if which == "sin" else 1
+    if name == "month":
+        return MONTHS[moment.month - 1, at]
+    if name == "weekday":
+        return WEEKDAYS[moment.weekday(), at]
+    within = ((moment.hour * 60 + moment.minute) * 60 + moment.second) * 1_000_000 + moment.microsecond
+    if name == "hour":
+        return _circle(np.float64(within / DAY))[at]
+    return float((moment.toordinal() - FIRST) * DAY + within) / DAY
 
 
 def _moments(values: pd.Series, zone: str, name: str) -> np.ndarray:
@@ -111,7 +143,9 @@ def _moment(value: Any, zone: str, name: str, row: int | None) -> Any:
         if value.tzinfo is not None and zone:
             value = value.astimezone(_zone(zone))
         return value.replace(tzinfo=None)
-    if isinstance(value, datetime.date | np.datetime64):
+    if isinstance(value, datetime.date):
+        return datetime.datetime(value.year, value.month, value.day)
+    if isinstance(value, np.datetime64):
         return value
     raise _not_a_date(name, row, value)
 
