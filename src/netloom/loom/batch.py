@@ -16,7 +16,8 @@ __all__ = ["Batch", "Sample"]
 @dataclass(frozen=True, eq=False)
 class Sample:
     """One task as the loom sees it: z (n, d) standardised, many (m,) columns with more than two values, thresholds (m, 4),
-    targets (n, O) one-hot or z-scored, weight (n,) > 0, kind 0 for classes and 1 for regression.
+    targets (n, O) one-hot or z-scored, weight (n,) > 0, kind 0 for classes and 1 for regression; columns (d,) and outputs (O,) are keys
+    of their content, from which their identities are drawn.
     """
 
     z: np.ndarray
@@ -25,6 +26,8 @@ class Sample:
     targets: np.ndarray
     weight: np.ndarray
     kind: int
+    columns: np.ndarray
+    outputs: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)

@@ -172,6 +172,8 @@ def weigh(candidates: list[Candidate], rows: Rows) -> list[tuple[Candidate, floa
     """The members of the final network with their weights, by evidence, largest first; the small ones are left out."""
     if not candidates:  # too few rows to compare
         return []
+    if not candidates:
+        return []
     loss = np.array([evidence_loss(c, rows) for c in candidates])
     weight = np.exp(-EVIDENCE * (loss - loss.min()))
     weight /= weight.sum()

@@ -17,7 +17,7 @@ from netloom.loom.families import FAMILIES, families_named
 from netloom.loom.pool import weave_pool
 from netloom.loom.loom import Loom
 from netloom.loom.rows import Rows, canonical_rows, spread
-from netloom.target.budget import Budget
+from netloom.target.budget import Budget, default_budget
 from netloom.target.calibration import class_losses, interval_quantiles, temperature_of
 from netloom.target.heads import HEADS
 from netloom.target.network import TargetNetwork
@@ -47,7 +47,7 @@ def fit(
     Parameters
     ----------
     task : rows and targets
-    budget : limits on size and time; by default a file of 200 kB
+    budget : limits on size and time; by default a file of 64 kB, larger only where the table's own description needs more
     loom : the hypernetwork, by default the one that comes with netloom
     seed : of random neurons and identities; the same seed gives the same network
     head : "auto" (logistic for classes, gaussian for values), "logistic", "svm", "ridge" or "gaussian"
@@ -61,7 +61,6 @@ def fit(
     DataError : for a task that holds fewer than two different rows or classes
     """
     started = time.perf_counter()
-    budget = budget or Budget()
     loom = loom or Loom.pretrained()
     head = _head(head, task.kind)
     if control not in (None, "random", "shuffled"):
@@ -73,7 +72,8 @@ def fit(
             progress(share, message)
 
     def late() -> bool:
-        return budget.max_seconds is not None and time.perf_counter() - started > 0.6 * budget.max_seconds
+        seconds = None if budget is None else budget.max_seconds
+        return seconds is not None and time.perf_counter() - started > 0.6 * seconds
 
     tell(0.0, f"reading {task.n} rows")
     schema = Schema.learn(task.frame, named=task.named)
@@ -100,8 +100,8 @@ def fit(
     tell(0.8, "weaving on all rows")
     pool = weave_pool(loom, rows, parts={p for m in members for p in m.parts}, seed=seed, control=control)
     architecture: dict[str, Any] = _architecture(candidates, members, tried, head, families, control)
-    description = {"schema": schema.to_json(), "architecture": architecture}
-    weights = assemble(pool, rows, members, head, budget, described_bytes(description))
+    overhead = described_bytes({"schema": schema.to_json(), "architecture": architecture})
+    weights = assemble(pool, rows, members, head, budget or default_budget(overhead), overhead)
     metrics, extra = _proof(chosen, tried, head)
     temperature = metrics.get("temperature", 1.0)
 

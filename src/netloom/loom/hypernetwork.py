@@ -100,14 +100,6 @@ class Hypernetwork(nn.Module):
             nn.init.zeros_(layer.bias)
         self.penalty_temperature.bias.data[1] = 1.0
 
-    def identities(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Random vectors that tell columns (B, d, D) and outputs (B, O, D) apart; permuted with them, the network is permuted too."""
-        B, _, d, _ = batch.cells.shape
-        device = generator.device
-        columns = torch.randn(B, d, self.D, generator=generator, device=device)
-        outputs = torch.randn(B, batch.targets.shape[2], self.D, generator=generator, device=device)
-        return columns.to(batch.cells.device), outputs.to(batch.cells.device)
-
     def forward(self, batch: Batch, columns: Tensor, outputs: Tensor, blocks: int = 3) -> Woven:
         """Weave ``blocks`` blocks for every task of the batch, given the identities of columns (B, d, D) and outputs (B, O, D)."""
         P, T, weight = batch.cells, batch.targets, batch.weight

@@ -71,7 +71,7 @@ class Loom(Hypernetwork):
 
     def weave_many(self, tasks: Sequence[Task], budget: Budget | None = None, *, blocks: int = 3, seed: int = 0) -> list[TargetNetwork]:
         """A network for each of many tasks, tasks of similar size woven together in padded batches."""
-        return weave_tasks(self, tasks, budget or Budget(), blocks=blocks, seed=seed, fingerprint=self.fingerprint())
+        return weave_tasks(self, tasks, budget, blocks=blocks, seed=seed, fingerprint=self.fingerprint())
 
     def fingerprint(self) -> str:
         """Twelve hex digits that change with any weight."""

@@ -3,11 +3,12 @@
 Families select and scale features of one pool, so that averaging members and merging them into one network is adding up readouts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from netloom.loom.hypernetwork import Hypernetwork
+from netloom.loom.keys import normals, uniforms
 from netloom.loom.rows import Rows, spread
 from netloom.loom.views import make_view
 from netloom.loom.weave import Threads, halved, sample_of, weave_layers
@@ -57,7 +58,7 @@ def weave_pool(loom: Hypernetwork, rows: Rows, *, parts: set[str], seed: int = 0
     priors: dict[str, np.ndarray] = {}
     start = int(starts[-1])
     if "random" in parts:
-        layers.append(random_layer(views[0], RANDOM_NEURONS, rng))
+        layers.append(random_layer(rows.columns, RANDOM_NEURONS, seed))
         index["random"] = np.arange(start, start + RANDOM_NEURONS)
         start += RANDOM_NEURONS
     read = rows.take(spread(rows, WEAVE_ROWS))
@@ -65,7 +66,7 @@ def weave_pool(loom: Hypernetwork, rows: Rows, *, parts: set[str], seed: int = 0
     for member, (part, v) in enumerate(reads.items()):
         if part not in parts:
             continue
-        sample = sample_of(read.X, views[v], targets, read.weight, rows.kind)
+        sample = replace(sample_of(read, views[v]), targets=targets)
         threads = weave_layers(loom, [sample], blocks=blocks, seed=seed + member)[0]
         if control == "random":
             threads = _random_like(threads, views[v].features(read.X), rng)
@@ -91,12 +92,13 @@ def most_telling(rows: Rows, count: int) -> np.ndarray:
     return np.sort(np.argsort(-np.abs(cross / spread_of).max(axis=1), kind="stable")[:count])
 
 
-def random_layer(view: View, H: int, rng: np.random.Generator) -> Layer:
-    """H random ReLU neurons on the values of a view; each reads a few columns, from one to all, as the nodes of trees do."""
-    d = len(view.columns)
+def random_layer(columns: np.ndarray, H: int, seed: int) -> Layer:
+    """H random ReLU neurons on the values of all columns (given by their keys); each reads a few, from one to all, as the nodes of trees do."""
+    d = len(columns)
+    rng = np.random.default_rng(seed)
     size = np.minimum(np.ceil(np.exp(rng.uniform(0, np.log(max(d, 2)), H))).astype(int), d)  # (H,)
-    kept = rng.random((d, H)).argsort(axis=0) < size  # (d, H)
-    W = rng.normal(size=(d, H)) * kept / np.sqrt(size)
+    kept = uniforms(columns, H, seed).argsort(axis=0).argsort(axis=0) < size  # (d, H)
+    W = normals(columns, H, seed + 1) * kept / np.sqrt(size)
     return Layer(0, halved(W), rng.normal(size=H).astype(np.float32))
 
 

@@ -21,7 +21,7 @@ from netloom.loom.pool import WEAVE_ROWS, WIDE, Pool, most_telling
 from netloom.loom.rows import Rows, canonical_rows, spread
 from netloom.loom.views import make_view
 from netloom.loom.weave import Threads, sample_of, weave_layers
-from netloom.target.budget import Budget
+from netloom.target.budget import Budget, default_budget
 from netloom.target.calibration import interval_quantiles
 from netloom.target.heads import HEADS
 from netloom.target.network import TargetNetwork
@@ -48,7 +48,7 @@ class Prepared:
 
 
 def weave_tasks(
-    loom: Hypernetwork, tasks: Sequence[Task], budget: Budget, *, blocks: int, seed: int, fingerprint: str
+    loom: Hypernetwork, tasks: Sequence[Task], budget: Budget | None, *, blocks: int, seed: int, fingerprint: str
 ) -> list[TargetNetwork]:
     """A network per task, in the order of the tasks."""
     prepared = [_prepare(task) for task in tasks]
@@ -58,7 +58,7 @@ def weave_tasks(
         for i in group:
             rows, view = prepared[i].rows, prepared[i].view
             read = rows.take(spread(rows, WEAVE_ROWS))
-            samples.append(sample_of(read.X, view, read.targets, read.weight, rows.kind))
+            samples.append(sample_of(read, view))
         for i, threads in zip(group, weave_layers(loom, samples, blocks=blocks, seed=seed), strict=True):
             provenance = {"loom": fingerprint, "seed": seed, "rows": tasks[i].n}
             networks[i] = _finish(prepared[i], threads, budget, provenance)
@@ -87,7 +87,7 @@ def _groups(prepared: Sequence[Prepared]) -> Iterator[list[int]]:
         yield group
 
 
-def _finish(prepared: Prepared, threads: Threads, budget: Budget, provenance: dict) -> TargetNetwork:
+def _finish(prepared: Prepared, threads: Threads, budget: Budget | None, provenance: dict) -> TargetNetwork:
     """Solve the readout on all rows; drop neurons until the budget holds."""
     rows, schema, task = prepared.rows, prepared.schema, prepared.task
     head = "logistic" if rows.codes is not None else "gaussian"
@@ -103,6 +103,7 @@ def _finish(prepared: Prepared, threads: Threads, budget: Budget, provenance: di
         "why": "woven in one pass; the penalty by leave-one-out",
     }
     overhead = described_bytes({"schema": schema.to_json(), "architecture": architecture})
+    budget = budget or default_budget(overhead)
 
     def fits(w: Weights) -> bool:
         within = budget.max_parameters is None or w.n_parameters <= budget.max_parameters

@@ -8,8 +8,10 @@ import torch
 from netloom.errors import NotWovenError
 from netloom.loom.batch import Batch, Sample
 from netloom.loom.hypernetwork import Hypernetwork, Woven
+from netloom.loom.keys import normals
+from netloom.loom.rows import Rows
 from netloom.target.cells import cell_positions
-from netloom.target.weights import Layer, View
+from netloom.target.weights import CLIP, Layer, View
 
 __all__ = ["Threads", "halved", "sample_of", "weave_layers"]
 
@@ -23,18 +25,29 @@ class Threads:
     penalty: float
 
 
-def sample_of(X: np.ndarray, view: View, targets: np.ndarray, weight: np.ndarray, kind: str) -> Sample:
-    """A task's rows as the loom sees them; targets (n, O) one-hot or z-scored."""
-    return Sample(view.values(X), view.many, view.thresholds, targets.astype(np.float32), weight, int(kind == "regression"))
+def sample_of(rows: Rows, view: View) -> Sample:
+    """Rows of a task as the loom sees them through a view; extreme targets are cut at six deviations."""
+    targets = rows.targets if rows.codes is not None else np.clip(rows.targets, -CLIP, CLIP)
+    keys = rows.columns[view.columns]
+    kind = int(rows.codes is None)
+    return Sample(view.values(rows.X), view.many, view.thresholds, targets.astype(np.float32), rows.weight, kind, keys, rows.outputs)
 
 
 @torch.no_grad()
 def weave_layers(loom: Hypernetwork, samples: list[Sample], *, blocks: int = 3, seed: int = 0) -> list[Threads]:
     """Weave a batch of tasks in one pass."""
     batch = Batch.of(samples, loom.column0.device)
-    generator = torch.Generator().manual_seed(seed)
-    woven = loom(batch, *loom.identities(batch, generator), blocks=blocks)
+    columns, outputs = _identities([s.columns for s in samples], loom.D, seed), _identities([s.outputs for s in samples], loom.D, seed + 1)
+    woven = loom(batch, columns.to(batch.cells.device), outputs.to(batch.cells.device), blocks=blocks)
     return [_fold(woven, b, s) for b, s in enumerate(samples)]
+
+
+def _identities(keys: list[np.ndarray], D: int, seed: int) -> torch.Tensor:
+    """Random vectors (B, most, D) that tell columns, or outputs, apart."""
+    vectors = torch.zeros(len(keys), max(map(len, keys)), D)
+    for b, own in enumerate(keys):
+        vectors[b, : len(own)] = torch.as_tensor(normals(own, D, seed), dtype=torch.float32)
+    return vectors
 
 
 def _fold(woven: Woven, b: int, sample: Sample) -> Threads:

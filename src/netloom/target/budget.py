@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from netloom.errors import BudgetError
 
-__all__ = ["Budget"]
+__all__ = ["Budget", "default_budget"]
+
+DESCRIPTION = 10_000  # bytes of schema and names that fit in the default budget
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Budget:
     """
 
     max_parameters: int | None = None
-    max_bytes: int | None = 200_000
+    max_bytes: int | None = 64_000
     max_seconds: float | None = None
 
     def __post_init__(self) -> None:
@@ -31,3 +33,8 @@ class Budget:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise BudgetError(f"budget {name} = {value}: must be above 0, or None for no limit")
+
+
+def default_budget(description: int) -> Budget:
+    """The default limits, grown by what a long description (of a thousand columns, say) takes beyond the usual."""
+    return Budget(max_bytes=64_000 + max(0, description - DESCRIPTION))

@@ -1,6 +1,6 @@
 """Features as products, for heads that are searched: ``forward``, ``adjoint`` and weighted Gram matrices.
 
-The intercept is one more column, of ones. Vectors come classes first, (C, p + 1) and (C, n): skinny products then run five times faster
+The intercept is one more column. Vectors come classes first, (C, p + 1) and (C, n): skinny products then run five times faster
 on a CPU. One tensor is centred, taken through the smaller of n and p, and copied to float32 both ways round for the inner steps; blocks
 are never copied.
 """
@@ -22,12 +22,18 @@ def design_of(F: Features, weight: Tensor) -> tuple[Design, Compressed]:
     """The features as products, and the way back from coefficients of the rotated features; numbers are of the weight's type."""
     if not isinstance(F, Tensor):
         blocks = blocks_of(F)
-        return Design(blocks, None, torch.zeros(blocks[0].shape[1], dtype=weight.dtype)), Compressed(blocks[0], None)
+        return Design(blocks, None, torch.zeros(blocks[0].shape[1], dtype=weight.dtype), _typical(blocks[0])), Compressed(blocks[0], None)
     packed = compress(F.to(weight.dtype))
     mean = (weight @ packed.features) / weight.sum()
     rows = packed.features - mean
     small = rows.float()
-    return Design([rows], (small, small.T.contiguous()), mean), packed
+    return Design([rows], (small, small.T.contiguous()), mean, _typical(rows)), packed
+
+
+def _typical(rows: Tensor) -> float:
+    """The root mean square of the features, 1 where all are 0."""
+    size = float(rows.square().mean().sqrt()) if rows.numel() else 0.0
+    return size if 0 < size < float("inf") else 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +43,13 @@ class Design:
     blocks: list[Tensor]
     inner: tuple[Tensor, Tensor] | None
     mean: Tensor  # (p,)
+    one: float  # what stands in the intercept's column: like the features in size, so that scaling them scales everything
 
     def forward(self, b: Tensor, inner: bool = False) -> Tensor:
         """Margins (C, n) of b (C, p + 1)."""
         if inner and self.inner is not None:
-            return torch.addmm(b[:, -1:], b[:, :-1], self.inner[1])
-        return torch.cat([(block @ b[:, :-1].T.to(block.dtype)).T.to(b.dtype) for block in self.blocks], 1) + b[:, -1:]
+            return torch.addmm(b[:, -1:], b[:, :-1], self.inner[1], beta=self.one)
+        return torch.cat([(block @ b[:, :-1].T.to(block.dtype)).T.to(b.dtype) for block in self.blocks], 1) + self.one * b[:, -1:]
 
     def adjoint(self, r: Tensor, inner: bool = False) -> Tensor:
         """Sums (C, p + 1) over the rows of r (C, n) times their features."""
@@ -51,7 +58,7 @@ class Design:
         else:
             parts = zip(self.blocks, r.split([len(block) for block in self.blocks], 1), strict=True)
             top = torch.stack([(part.to(block.dtype) @ block).to(r.dtype) for block, part in parts]).sum(0)
-        return torch.cat([top, r.sum(1, keepdim=True)], 1)
+        return torch.cat([top, self.one * r.sum(1, keepdim=True)], 1)
 
     def hessian(self, curvature: Tensor, penalty: float, inner: bool = False) -> Tensor:
         """``A' diag(curvature) A + penalty`` (p + 1, p + 1) for curvatures (n,); the intercept is not penalised.
@@ -68,9 +75,9 @@ class Design:
             block = block[::every].to(kind)
             scaled = block * (every * part[::every, None])
             gram[:p, :p] += scaled.T @ block
-            gram[p, :p] += scaled.sum(0)
+            gram[p, :p] += self.one * scaled.sum(0)
         gram[:p, p] = gram[p, :p]
-        gram[p, p] = curvature.sum()
+        gram[p, p] = self.one**2 * curvature.sum()
         gram.diagonal()[:p] += penalty
         gram[p, p] += 1e-12 * penalty  # where all rows are sure nothing else holds the intercept
         return gram
@@ -80,7 +87,7 @@ class Design:
         factor = cholesky(self.hessian(curvature, penalty))
         parts = []
         for block in self.blocks:
-            rows = torch.cat([block.to(factor.dtype), factor.new_ones(len(block), 1)], 1)
+            rows = torch.cat([block.to(factor.dtype), factor.new_full((len(block), 1), self.one)], 1)
             parts.append(torch.linalg.solve_triangular(factor, rows.T, upper=False).square().sum(0))
         return torch.cat(parts)
 
@@ -95,4 +102,4 @@ class Design:
     def pack(self, path: Path, index: int) -> Tensor:
         """One readout of a path as (C, p + 1), its intercept moved to the centred features."""
         coef = path.coef[index]
-        return torch.cat([coef, (path.intercept[index] + self.mean @ coef)[None]]).T
+        return torch.cat([coef, (path.intercept[index] + self.mean @ coef)[None] / self.one]).T

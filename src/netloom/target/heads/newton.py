@@ -66,7 +66,7 @@ def minimise(design: Design, loss: Loss, penalties: Tensor, tolerance: float, st
         last = [*last[-1:], (penalty, state)]
         found[index] = state
     solutions = torch.stack([found[index].b.T for index in range(len(penalties))])  # (L, p + 1, C)
-    coef, intercept = solutions[:, :-1], solutions[:, -1]
+    coef, intercept = solutions[:, :-1], solutions[:, -1] * design.one
     return Path(coef, intercept - design.mean @ coef)
 
 
@@ -88,7 +88,7 @@ def _begin(design: Design, loss: Loss, penalty: float, last: list[tuple[float, S
     states = []
     if not last:
         intercept = loss.begin()[:, None]  # (C, 1)
-        b = torch.cat([intercept.new_zeros(len(intercept), len(design.mean)), intercept], 1)
+        b = torch.cat([intercept.new_zeros(len(intercept), len(design.mean)), intercept / design.one], 1)
         states.append(_state(loss, penalty, b, intercept.expand(-1, len(loss.weight))))
     else:
         new = last[-1][1]

@@ -45,10 +45,12 @@ def fit_path(
     penalties = penalties_of(penalties, Y)
     weight = torch.ones(len(Y), dtype=Y.dtype) if weight is None else weight.to(Y.dtype)
     design, packed = design_of(F, weight)
-    path = minimise(
-        design, SquaredHinge(2 * Y.T.contiguous() - 1, weight), penalties, tolerance, start if packed.original is None else None
-    )
-    return Path(packed.expand(path.coef), path.intercept)
+    paths = []
+    for column in range(Y.shape[1]):  # one by one: they share no active rows, so neither a preconditioner nor a step length
+        loss = SquaredHinge(2 * Y[:, column : column + 1].T - 1, weight)
+        guess = None if start is None or packed.original is not None else Path(start.coef[..., [column]], start.intercept[:, [column]])
+        paths.append(minimise(design, loss, penalties, tolerance, guess))
+    return Path(packed.expand(torch.cat([path.coef for path in paths], -1)), torch.cat([path.intercept for path in paths], -1))
 
 
 def leave_one_out(F: Features, Y: Tensor, path: Path, penalties: Tensor | Sequence[float], weight: Tensor | None = None) -> Tensor:

@@ -1,0 +1,45 @@
+"""Random numbers that follow the data: each column and class has a key made of its content, and its numbers are a function of that key.
+
+So the order in which columns and classes come, and the unit of a column, never matter: permuted data get permuted random numbers.
+"""
+
+import numpy as np
+from scipy.special import ndtri
+
+__all__ = ["content_keys", "mix", "normals", "row_keys", "uniforms"]
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def mix(x: np.ndarray) -> np.ndarray:
+    """Scatter 64-bit numbers (the finaliser of SplitMix64, Steele et al. 2014)."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def row_keys(ranks: np.ndarray) -> np.ndarray:
+    """A key per row (n,) from dense ranks (n, d), the same in whatever order the columns come."""
+    key = np.zeros(len(ranks), dtype=np.uint64)
+    for j in range(ranks.shape[1]):  # a sum does not know its order
+        key += mix(ranks[:, j].astype(np.uint64) * GOLDEN + np.uint64(1))
+    return mix(key)
+
+
+def content_keys(ranks: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """A key per column (d,) from its ranks (n, d) and the keys of the rows (n,)."""
+    keys = np.empty(ranks.shape[1], dtype=np.uint64)
+    for j in range(ranks.shape[1]):
+        keys[j] = mix(ranks[:, j].astype(np.uint64) * GOLDEN + rows).sum(dtype=np.uint64)
+    return mix(keys)
+
+
+def uniforms(keys: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Numbers in (0, 1) (len(keys), count), the same for the same key and seed."""
+    lane = mix(np.arange(1, count + 1, dtype=np.uint64) * GOLDEN + np.uint64(seed % 2**63))
+    return ((mix(keys[:, None] ^ lane) >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
+
+
+def normals(keys: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Standard normal numbers (len(keys), count), the same for the same key and seed."""
+    return ndtri(uniforms(keys, count, seed))
