@@ -91,7 +91,7 @@ def test_infinities_become_the_extremes_seen():
 
 
 def test_huge_numbers_are_clipped_so_that_float32_holds_them():
-    _, features = encoded([1e300, -1e300, 0.0, 10**400])
+    _, features = encoded(pd.Series([1e300, -1e300, 0.0, 10**400], dtype=object))
     assert features[:, 0].tolist() == [1e30, -1e30, 0, 1e30]
     assert np.isfinite(features.astype(np.float32)).all()
 

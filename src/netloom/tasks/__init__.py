@@ -1,7 +1,7 @@
 """What a task is: a table, its target, and how its columns become numbers.
 
-Read frames.py (the door), task.py, targets.py, labels.py, then schema.py with columns/ (one file per kind of column) and rows.py (one row, fast),
-at last tables.py and delimited.py (files).
+Read frames.py (the door), task.py, targets.py and labels.py, then schema.py with columns/ (one file per kind of column) and rows.py
+(one row, fast), at last tables.py and delimited.py (files).
 """
 
 from netloom.tasks.columns import Column, Feature

@@ -46,7 +46,6 @@ def read_delimited(content: bytes, where: str) -> pd.DataFrame:
             index_col=False,
             na_values=["?"],
             skipinitialspace=True,
-            float_precision="round_trip",
             low_memory=False,
         )
     except (ValueError, OverflowError) as error:  # ParserError is a ValueError

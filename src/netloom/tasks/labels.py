@@ -81,9 +81,12 @@ def _classes_from_json(dtype: str, values: list) -> np.ndarray:
         classes[:] = [_value_from_json(value) for value in values]
         return classes
     expected = {"b": (bool,), "i": (int,), "u": (int,), "f": (int, float)}.get(np.dtype(dtype).kind, (str,))
-    if any(type(value) not in expected for value in values):
+    if any(type(value) not in expected or value in (math.inf, -math.inf) for value in values):
         raise TypeError
-    classes = np.array(values, dtype=dtype)
+    if np.dtype(dtype).kind in "iu" and not np.iinfo(dtype).min <= min(values, default=0) <= max(values, default=0) <= np.iinfo(dtype).max:
+        raise OverflowError
+    with np.errstate(over="ignore"):
+        classes = np.array(values, dtype=dtype)
     if dtype != "str" and labels_to_json(classes)["values"] != values:  # rounded, or no such date
         raise ValueError
     return classes

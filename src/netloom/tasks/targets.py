@@ -67,7 +67,7 @@ def classify(target: Target) -> tuple[np.ndarray, np.ndarray]:
     kind_of(values, name)  # nested and complex labels end here
     labels = values.to_numpy(dtype=object) if dtype is not None and dtype.kind == "O" else _as_labels(values)
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        raise DataError(f"target {name!r}: row {int(np.argmin(np.isfinite(labels)))} is infinite; a label must be finite")
+        raise DataError(f"target {name!r}: row {values.index[np.argmin(np.isfinite(labels))]} is infinite; a label must be finite")
     classes, codes = find_classes(labels, name)
     if len(classes) < 2:
         raise DataError(f"target {name!r} has only one class, {shorten(classes.tolist()[0])}; telling classes apart needs at least 2")
@@ -94,9 +94,9 @@ def measure(name: str, values: pd.Series) -> np.ndarray:
     numbers = floats(values, name)
     bad = ~(np.abs(numbers) <= LARGEST_TARGET)
     if bad.any():
-        row = int(np.argmax(bad))
-        what = "is infinite (infinity)" if np.isinf(numbers[row]) else f"holds {numbers[row]:g}, more than {LARGEST_TARGET:g}"
-        raise DataError(f"target {name!r}: row {row} {what}; leave the row out or rescale the target")
+        first = int(np.argmax(bad))
+        what = "is infinite (infinity)" if np.isinf(numbers[first]) else f"holds {numbers[first]:g}, more than {LARGEST_TARGET:g}"
+        raise DataError(f"target {name!r}: row {values.index[first]} {what}; leave the row out or rescale the target")
     return numbers
 
 

@@ -149,7 +149,7 @@ def _make(cls: type[Task], frame: pd.DataFrame, targets: list[Target], kind: Any
             raise DataError(f"target {name!r} is missing in all {n} rows; fill it in or name another column as target")
         if absent.any() and not drop:
             row = int(np.argmax(absent))
-            raise DataError(f"target {name!r}: row {row} is missing (NaN), as are {absent.sum() - 1} others; leave those rows out")
+            raise DataError(f"target {name!r}: row {row} is missing (NaN), {absent.sum()} of {n} in all; leave those rows out")
         missing |= absent
     weights = None if weight is None else check_weight(weight, n, missing)
     keep = ~missing
@@ -164,7 +164,8 @@ def _make(cls: type[Task], frame: pd.DataFrame, targets: list[Target], kind: Any
     classes = None
     if kind == "classification":
         if len(targets) > 1:
-            raise DataError(f"{len(targets)} targets at once ({', '.join(names[:3])}, ...) must be numbers; classify one at a time")
+            first = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+            raise DataError(f"{len(targets)} targets at once ({first}) must be numbers; classify one at a time")
         classes, y = classify(targets[0])
     else:
         y = np.column_stack([measure(target.name, target.values) for target in targets])
