@@ -27,9 +27,6 @@ def read(content):
     return read_table(io.BytesIO(content if isinstance(content, bytes) else content.encode()))
 
 
-# ---- CSV
-
-
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"], ids=["comma", "semicolon", "tab", "bar"])
 def test_the_separator_is_found(separator):
     text = f"name{separator}size\nx y{separator}1\n{separator}2.5\n"
@@ -108,9 +105,6 @@ def test_wide_files():
     assert frame.shape == (1, 5000) and frame.iloc[0].sum() == sum(range(5000))
 
 
-# ---- JSON lines, Parquet, gzip
-
-
 def test_json_lines_and_an_array_of_objects():
     lines = '{"a": 1, "b": "x", "when": "2024-01-31"}\n\n{"b": null, "a": 2}\n'
     for content in (lines, "\ufeff" + lines, "[" + lines.replace("\n\n", ",") + "]"):
@@ -145,9 +139,6 @@ def test_repeated_names_survive_csv(tmp_path):
     frame = pd.DataFrame([[1, 2]], columns=["a", "a"])
     write_table(frame, tmp_path / "x.csv")
     pd.testing.assert_frame_equal(read_table(tmp_path / "x.csv"), frame)
-
-
-# ---- broken files
 
 
 @pytest.mark.parametrize(
@@ -222,9 +213,6 @@ def test_a_file_that_is_not_there(tmp_path):
         read_table("a\0b")
     with pytest.raises(FileError, match="not from int$"):
         read_table(3)
-
-
-# ---- writing
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):

@@ -15,9 +15,6 @@ X = np.random.default_rng(0).normal(size=(N, 3))
 FRAME = pd.DataFrame(X, columns=["a", "b", "c"]).assign(label=["u", "v"] * 20, w=1.0, user=[1, 2, 3, 4] * 10)
 
 
-# ---- from a table
-
-
 def test_the_target_and_the_weight_are_no_inputs():
     task = Task.from_frame(FRAME, "label", weight="w")
     assert task.frame.columns.tolist() == ["a", "b", "c", "user"] and task.target_names == ("label",) and task.named
@@ -59,9 +56,6 @@ def test_the_table_given_is_not_changed():
     pd.testing.assert_frame_equal(frame, FRAME)
 
 
-# ---- which kind
-
-
 @pytest.mark.parametrize(
     "y, kind",
     [
@@ -101,9 +95,6 @@ def test_the_kind_can_be_said():
 def test_a_heavy_tailed_target_is_kept_as_it_is():
     y = np.random.default_rng(0).standard_cauchy(N) ** 3
     np.testing.assert_array_equal(Task.from_arrays(X, y).y[:, 0], y)
-
-
-# ---- classes
 
 
 def test_a_hundred_and_more_classes():
@@ -149,9 +140,6 @@ def test_some_rows_of_a_task_keep_all_classes():
     assert task.rows([]).n == 0
 
 
-# ---- groups
-
-
 def test_a_task_per_group():
     tasks = Task.from_groups(FRAME, "a", "user")
     assert list(tasks) == [1, 2, 3, 4] and all(task.kind == "regression" for task in tasks.values())
@@ -176,9 +164,6 @@ def test_groups_need_columns():
         Task.from_groups(FRAME, "user", "user")
     with pytest.raises(ConfigError, match=r"^minimum = 1: a task needs at least 2 rows$"):
         Task.from_groups(FRAME, "a", "user", minimum=1)
-
-
-# ---- what cannot be learned
 
 
 def _with(row, value):

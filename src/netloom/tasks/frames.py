@@ -17,7 +17,8 @@ def as_frame(table: Any) -> tuple[pd.DataFrame, bool]:
 
     Parameters
     ----------
-    table : DataFrame, mapping of columns, anything with ``to_pandas`` (polars, arrow), or rows x columns: an array or a list of rows
+    table : DataFrame, mapping of columns, anything with ``to_pandas`` (polars, arrow), a list of
+        mappings (named), or rows x columns: an array or a list of rows (not named)
 
     Raises
     ------
@@ -39,6 +40,8 @@ def as_frame(table: Any) -> tuple[pd.DataFrame, bool]:
             return frame, True
     if isinstance(table, pd.Series):
         table = table.to_numpy()
+    if isinstance(table, list | tuple) and table and all(isinstance(row, Mapping) for row in table):
+        return pd.DataFrame(table), True
     if isinstance(table, list | tuple):
         table = _stack(table)
     elif not isinstance(table, np.ndarray):
