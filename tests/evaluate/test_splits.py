@@ -50,6 +50,8 @@ def test_a_class_with_one_row_trains_and_one_with_two_is_on_both_sides_of_halves
     assert np.bincount(task.y[train], minlength=3)[1:].tolist() == [1, 1]
     assert np.bincount(task.y[test], minlength=3)[1:].tolist() == [1, 0]
     assert set(task.y[holdout(task, seed)[0]]) == {0, 1, 2}
+    for train, _ in folds(task, seed):
+        assert set(task.y[train]) == {0, 1, 2}
 
 
 def test_same_seed_same_rows_other_seed_other_rows():

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from netloom.errors import DataError
@@ -83,29 +84,30 @@ class Report:
         """The main score and its paired difference to the best baseline, in one line."""
         name = MAIN_SCORE[self.kind]
         value, error = self.rows[0].scores[name]
-        said = f"{name.replace('_', ' ')} {value:.4g} ± {error:.2g} on {self.n_test} held-out rows"
+        said = f"{name.replace('_', ' ')} {_shown(value, error)} on {self.n_test} held-out rows"
         if name not in self.differences:
             return said
         best, difference, spread = self.differences[name]
         better = "better" if (difference > 0) == higher_is_better(name) else "worse"
         sure = "" if abs(difference) > 2 * spread else ", within the noise"
-        return f"{said}; {abs(difference):.2g} ± {spread:.2g} {better} than {best}{sure}"
+        return f"{said}; {_shown(abs(difference), spread)} {better} than {best}{sure}"
 
     def __rich__(self) -> Table:
-        names = list(SCORES[self.kind])
+        names = [name for name in SCORES[self.kind] if name != "ece"]  # in the dict; here it would not fit in 80 columns
         notes = [self.line()] + ([f"not installed: {', '.join(self.skipped)}"] if self.skipped else [])
-        table = Table(title=self.how, title_justify="left", caption="\n".join(notes), caption_justify="left")
-        table.add_column("model")
+        left: Any = {"title_justify": "left", "caption_justify": "left"}
+        table = Table(box=SIMPLE_HEAD, title=self.how, caption="\n".join(notes), pad_edge=False, **left)
+        table.add_column("model", no_wrap=True)
         for name in names:
-            table.add_column(f"{name.replace('_', ' ')} {'↑' if higher_is_better(name) else '↓'}", justify="right")
-        table.add_column("fit s", justify="right")
+            table.add_column(f"{name.replace('_', ' ')} {'↑' if higher_is_better(name) else '↓'}", justify="right", no_wrap=True)
+        table.add_column("fit s", justify="right", no_wrap=True)
         finite = {n: [r.scores[n][0] for r in self.rows if np.isfinite(r.scores[n][0])] for n in names}
         best = {n: (max if higher_is_better(n) else min)(values) for n, values in finite.items() if values}
         for row in self.rows:
             cells = []
             for name in names:
                 value, error = row.scores[name]
-                text = "-" if np.isnan(value) else f"{value:.4g} ± {error:.2g}"
+                text = "-" if np.isnan(value) else _shown(value, error)
                 cells.append(f"[bold]{text}[/bold]" if value == best.get(name) else text)
             table.add_row(row.model, *cells, f"{row.fit_s:.2f}")
         return table
@@ -156,7 +158,7 @@ def compare(
         predicted[name] = np.concatenate(pieces)
         values, errors = score(task.kind, truth, predicted[name]), standard_errors(task.kind, truth, predicted[name], seed=seed)
         rows.append(Row(name, {k: (values[k], errors[k]) for k in values}, fit_s, predict_s))
-    how = f"{len(parts)} folds of {task.n} rows" if len(parts) > 1 else f"{len(tested)} of {task.n} rows held out"
+    how = f"{len(parts)} folds of {len(tested)} rows" if len(parts) > 1 else f"{len(tested)} of {task.n} rows held out"
     differences = _differences(task.kind, truth, predicted, rows, seed)
     return Report(task.kind, how, len(parts[0][0]), len(tested), tuple(rows), differences, tuple(skipped))
 
@@ -189,6 +191,12 @@ def _differences(kind: str, truth: np.ndarray, predicted: dict, rows: list[Row],
             best = (max if higher_is_better(name) else min)(rivals, key=lambda row: row.scores[name][0]).model
             found[name] = (best, *paired(kind, truth, predicted[OURS], predicted[best], seed=seed, only=name)[name])
     return found
+
+
+def _shown(value: float, error: float) -> str:
+    """A value with its standard error, as many decimals as the error has use for, three at most."""
+    decimals = 3 if not error > 0 else int(np.clip(1 - np.floor(np.log10(error)), 0, 3))
+    return f"{value:,.{decimals}f} ± {error:,.{decimals}f}"
 
 
 def _none(value: float) -> float | None:

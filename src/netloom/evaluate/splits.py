@@ -18,12 +18,7 @@ def holdout(task: Task, seed: int, share: float = 0.25) -> tuple[np.ndarray, np.
     """
     rng = np.random.default_rng([seed, 1])
     ordered = _by_class(task, rng)
-    if task.kind == "classification":
-        single = np.bincount(task.y, minlength=task.outputs)[task.y[ordered]] < 2
-        ordered = np.concatenate([ordered[single], ordered[~single]])
-    else:
-        single = np.zeros(task.n, dtype=bool)
-    shared = ordered[single.sum() :]
+    shared = ordered[~_single(task, ordered)]
     test = shared[_spread(len(shared), min(len(shared) // 2, round(share * task.n)), rng)]
     return np.setdiff1d(np.arange(task.n), test), np.sort(test)
 
@@ -36,10 +31,11 @@ def halves(task: Task, seed: int, max_train: int = 2000, max_test: int = 2000) -
 
 
 def folds(task: Task, seed: int, count: int = 5) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows for training and for testing of each fold; each row is tested once, classes are dealt out in turn."""
+    """Rows for training and for testing of each fold: each row is tested once, unless its class has no other."""
     ordered = _by_class(task, np.random.default_rng([seed, 3]))
-    fold = np.empty(task.n, dtype=int)
-    fold[ordered] = np.arange(task.n) % count
+    shared = ordered[~_single(task, ordered)]
+    fold = np.full(task.n, -1)
+    fold[shared] = np.arange(len(shared)) % count
     return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(count) if (fold == k).any()]
 
 
@@ -47,6 +43,13 @@ def _by_class(task: Task, rng: np.random.Generator) -> np.ndarray:
     """All rows in random order, rows of the same class next to each other."""
     shuffled = rng.permutation(task.n)
     return shuffled[np.argsort(task.y[shuffled], kind="stable")] if task.kind == "classification" else shuffled
+
+
+def _single(task: Task, rows: np.ndarray) -> np.ndarray:
+    """Which of the rows are the only one of their class."""
+    if task.kind == "regression":
+        return np.zeros(len(rows), dtype=bool)
+    return np.bincount(task.y, minlength=task.outputs)[task.y[rows]] < 2
 
 
 def _spread(n: int, count: int, rng: np.random.Generator) -> np.ndarray:
