@@ -107,6 +107,11 @@ def test_pictures_are_written(tmp_path):
     assert all((tmp_path / name).stat().st_size > 5000 for name in written if name.endswith(".png"))
 
 
+def test_without_matplotlib_there_are_no_pictures(tmp_path, monkeypatch):
+    monkeypatch.setattr("netloom.evaluate.summary.find_spec", lambda name: None)
+    assert [path.suffix for path in summarise(lines()).write(tmp_path)] == [".md", ".csv", ".csv"]
+
+
 def test_nothing_to_summarise():
     with pytest.raises(DataError, match="run the suite first"):
         summarise(lines().iloc[:0])

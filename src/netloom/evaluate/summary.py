@@ -7,6 +7,7 @@ theirs. With `plot`, ranks and paired scores are drawn (needs matplotlib).
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ class Summary:
         written[0].write_text(self.to_markdown(), encoding="utf-8")
         self.table.to_csv(written[1], index=False, float_format="%.5g")
         self.costs.to_csv(written[2], index=False, float_format="%.5g")
-        if plots:
+        if plots and find_spec("matplotlib") is not None:
             from netloom.evaluate.plots import plot_paired, plot_ranks
 
             for kind, name in (("classification", "auc"), ("classification", "log_loss"), ("regression", "r2")):
