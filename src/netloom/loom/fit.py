@@ -169,8 +169,10 @@ def _proof(chosen: list[tuple[Candidate, float]], rows: Rows, head: str) -> tupl
         return metrics | {"temperature": factor, "majority": float(share.max()), "held_out_rows": rows.n, "folds": FOLDS}, {}
     residual = (rows.targets - outputs) * rows.scale
     error, spread_of = np.square(residual), np.square((rows.targets - np.average(rows.targets, axis=0, weights=weight)) * rows.scale)
-    explained = 1 - np.average(error, axis=0, weights=weight) / np.average(spread_of, axis=0, weights=weight)
-    unit = error / np.average(spread_of, axis=0, weights=weight)
+    variance = np.average(spread_of, axis=0, weights=weight)
+    variance = np.where(variance > 0, variance, 1.0)  # a constant target
+    explained = 1 - np.average(error, axis=0, weights=weight) / variance
+    unit = error / variance
     metrics = {
         "r2": float(explained.mean()),
         "r2_se": float(np.sqrt(np.average(np.square(unit - unit.mean(axis=0)), axis=0, weights=weight).mean() / rows.n)),
