@@ -1,0 +1,5 @@
+"""``python -m netloom.cli``."""
+
+from netloom.cli import main
+
+main()
