@@ -107,6 +107,18 @@ def test_fit_takes_odd_tables(cli, frame, options):
     assert cli("predict", "odd.netloom", "odd.csv").stdout.count("\n") == len(frame) + 1
 
 
+def test_what_cannot_be_scored_is_woven_all_the_same(cli):
+    pd.DataFrame({"x": range(20), "y": [f"class {i}" for i in range(20)]}).to_csv("own.csv", index=False)
+    result = cli("fit", "own.csv", "--target", "y", "--json", *FAST)
+    assert result.exit_code == 0, result.output
+    assert "no held-out score: " in json.loads(result.stdout)["note"] and TargetNetwork.load("own.netloom").classes.size == 20
+
+
+def test_a_network_larger_than_its_budget_is_named(cli, csv):
+    result = cli("fit", "things.csv", "--target", "price", "--budget", "100B", *FAST)
+    assert "larger than the budget of 100 bytes" in result.stdout or result.exit_code == 2
+
+
 def test_predict_keeps_rows_and_ignores_order_and_further_columns(cli, network, table):
     table[["colour", "price", "size"]].to_csv("new.csv", index=False)
     result = cli("predict", network, "new.csv")

@@ -102,7 +102,10 @@ def _score(
         except ConfigError:
             raise
         except ValueError as error:  # too few rows or classes in a part of the table; a network may be woven from the whole all the same
-            note = f"no held-out score{' beside baselines' if rivals else ''}: {' '.join(str(error).split())}"
+            if rivals:
+                note = f"no held-out score beside baselines: {' '.join(str(error).split())}"
+            else:
+                note = f"no held-out score: {error if isinstance(error, DataError) else 'no class has rows enough to hold some out'}"
     return None, note
 
 
