@@ -14,8 +14,8 @@ from netloom.errors import ConfigError
 from netloom.loom.assemble import Member, assemble
 from netloom.loom.compare import Candidate, compare, evidence_loss, weigh
 from netloom.loom.families import FAMILIES, families_named
-from netloom.loom.pool import weave_pool
 from netloom.loom.loom import Loom
+from netloom.loom.pool import weave_pool
 from netloom.loom.rows import Rows, canonical_rows, spread
 from netloom.target.budget import Budget, default_budget
 from netloom.target.calibration import class_losses, interval_quantiles, temperature_of
@@ -193,8 +193,11 @@ def _architecture(
     candidates: list[Candidate], members: list[Member], rows: Rows, head: str, families: str, control: str | None
 ) -> dict[str, Any]:
     """What was compared, what was chosen, and why, in plain data."""
-    compared = [{"family": c.family, "penalty": c.penalty, "loss": round(evidence_loss(c, rows), 5)} for c in candidates]
-    shares = {m.family: m.weight for m in members}
+    shares = {m.family: round(m.weight, 4) for m in members}
+    compared = [
+        {"family": c.family, "penalty": c.penalty, "loss": round(evidence_loss(c, rows), 5), "weight": shares.get(c.family, 0.0)}
+        for c in candidates
+    ]
     if not candidates:
         why = f"{rows.n} different rows are too few to compare families; the simplest is used"
     else:
@@ -209,8 +212,8 @@ def _architecture(
             why += f"; averaged with {', '.join(f'{m.family} ({m.weight:.0%})' for m in members if m.family != best.family)}"
     return {
         "head": head,
-        "members": [{"family": m.family, "penalty": m.penalty, "weight": round(m.weight, 4)} for m in members],
-        "compared": [c | {"weight": round(shares.get(c["family"], 0.0), 4)} for c in compared],
+        "members": [{"family": m.family, "penalty": m.penalty, "weight": shares[m.family]} for m in members],
+        "compared": compared,
         "why": why,
         "families": families,
         "control": control,

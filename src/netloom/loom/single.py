@@ -59,7 +59,7 @@ def weave_tasks(
             rows, view = prepared[i].rows, prepared[i].view
             read = rows.take(spread(rows, WEAVE_ROWS))
             samples.append(sample_of(read, view))
-        for i, threads in zip(group, weave_layers(loom, samples, blocks=blocks, seed=seed), strict=True):
+        for i, threads in zip(group, weave_layers(loom, samples, seeds=[seed] * len(samples), blocks=blocks), strict=True):
             provenance = {"loom": fingerprint, "seed": seed, "rows": tasks[i].n}
             networks[i] = _finish(prepared[i], threads, budget, provenance)
     return [networks[i] for i in range(len(tasks))]
@@ -109,16 +109,17 @@ def _finish(prepared: Prepared, threads: Threads, budget: Budget | None, provena
         within = budget.max_parameters is None or w.n_parameters <= budget.max_parameters
         return within and (budget.max_bytes is None or bytes_of(w) + overhead <= budget.max_bytes)
 
-    if not fits(weights):
+    if not fits(tidy(weights)):
         blocks = features_of(weights, rows)
         mean, deviation = moments(blocks, rows.weight)
         pool = without_neurons(Pool(weights, pool.parts, pool.priors), prune(weights, mean, deviation, fits), mean)
         weights, penalty, residual = _solved(pool, rows, head)
-        if budget.max_parameters is not None and weights.n_parameters > budget.max_parameters:
+        if budget.max_parameters is not None and tidy(weights).n_parameters > budget.max_parameters:
             raise BudgetError(
-                f"budget max_parameters = {budget.max_parameters}: without any neuron this table needs {weights.n_parameters}; allow more"
+                f"budget max_parameters = {budget.max_parameters}: without neurons it is {tidy(weights).n_parameters}: allow more"
             )
     extra = {} if residual is None else {"interval_quantiles": interval_quantiles(residual, rows.weight)}
+    weights = tidy(weights)
     weights = Weights(weights.views, weights.layers, weights.readout, weights.intercept, centre, scale, extra)
     return TargetNetwork(schema, weights, task.kind, task.classes, task.target_names, architecture, {}, provenance)
 
@@ -135,7 +136,7 @@ def _solved(pool: Pool, rows: Rows, head: str) -> tuple[Weights, float, np.ndarr
     coef = coef * chosen.prior[:, None]
     readout, intercept = coef.astype(np.float32), (offset - chosen.mean @ coef).astype(np.float32)
     w = pool.weights
-    solved = tidy(Weights(w.views, w.layers, readout, intercept, w.centre, w.scale))
+    solved = Weights(w.views, w.layers, readout, intercept, w.centre, w.scale)
     residual = (first.targets - left_out) * rows.scale if rows.codes is None and rows.n == first.n >= 20 else None
     return solved, penalty, residual
 

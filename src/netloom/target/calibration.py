@@ -35,7 +35,7 @@ def quantile_grid() -> np.ndarray:
 
 
 def interval_quantiles(residual: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Half-widths (99, O) that cover `quantile_grid` of held-out absolute residuals (n, O), with the finite-sample correction of split conformal."""
+    """Half-widths (99, O) that cover `quantile_grid` of absolute held-out residuals (n, O), as split conformal corrects them."""
     n = len(residual)
     half = np.empty((99, residual.shape[1]))
     for o in range(residual.shape[1]):

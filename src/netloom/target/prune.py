@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from netloom.target.weights import Layer, Weights
+from netloom.target.weights import Layer, View, Weights
 
 __all__ = ["bytes_of", "keep_neurons", "prune", "tidy"]
 
@@ -41,7 +41,8 @@ def keep_neurons(weights: Weights, kept: np.ndarray, mean: np.ndarray) -> Weight
     """The network without neurons outside ``kept`` (bool, all neurons); what they fed to others becomes their mean (``mean`` (p,))."""
     first = sum(v.width for v in weights.views)
     starts = np.concatenate([[0], np.cumsum([a.width for a in weights.layers])]).astype(int)
-    layers, place = [], {}
+    layers: list[Layer] = []
+    place: dict[int, int] = {}
     for t, layer in enumerate(weights.layers):
         stay = kept[starts[t] : starts[t + 1]]
         if not stay.any():
@@ -66,7 +67,7 @@ def keep_neurons(weights: Weights, kept: np.ndarray, mean: np.ndarray) -> Weight
 
 
 def prune(weights: Weights, mean: np.ndarray, deviation: np.ndarray, fits: Callable[[Weights], bool]) -> np.ndarray:
-    """Which neurons stay (bool, all neurons) when as few of the least important are dropped as ``fits`` asks for; none, if nothing helps."""
+    """Which neurons stay (bool, all neurons) when as few of the least important are dropped as ``fits`` asks; none if nothing helps."""
     order = np.argsort(importance(weights, deviation), kind="stable")
     low, high = 0, len(order)  # dropping ``high`` is the least that fits, as far as is known
     while low < high:
@@ -100,7 +101,9 @@ def tidy(weights: Weights) -> Weights:
             used[starts[e] : starts[e + 1]] |= (np.abs(layer.onto[at : at + width][:, reading]) > 0).any(axis=1)
             at += width
     weights = keep_neurons(weights, used, np.zeros(len(weights.readout)))
-    views, layers, readout, at, moved = [], list(weights.layers), [], 0, {}
+    views: list[View] = []
+    layers, readout, at = list(weights.layers), [], 0
+    moved: dict[int, int] = {}
     for v, view in enumerate(weights.views):
         part = weights.readout[at : at + view.width]
         at += view.width
