@@ -22,7 +22,7 @@ from netloom.target.calibration import class_losses, interval_quantiles, tempera
 from netloom.target.heads import HEADS
 from netloom.target.network import TargetNetwork
 from netloom.target.store import described_bytes
-from netloom.tasks import Schema, Task
+from netloom.tasks import Schema, Task, labels_to_json
 
 __all__ = ["fit"]
 
@@ -99,24 +99,8 @@ def fit(
         members = [Member(simplest, wanted[simplest], 1.0, 1.0)]
     tell(0.8, "weaving on all rows")
     pool = weave_pool(loom, rows, parts={p for m in members for p in m.parts}, seed=seed, control=control)
-    architecture: dict[str, Any] = _architecture(candidates, members, tried, head, families, control)
-    overhead = described_bytes({"schema": schema.to_json(), "architecture": architecture})
-    weights = assemble(pool, rows, members, head, budget or default_budget(overhead), overhead)
     metrics, extra = _proof(chosen, tried, head)
-    temperature = metrics.get("temperature", 1.0)
-
-    weights = replace(
-        weights,
-        readout=(weights.readout * temperature).astype(np.float32),
-        intercept=(weights.intercept * temperature).astype(np.float32),
-        extra=extra,
-    )
-    architecture["layers"] = [
-        {"reads": f"view {a.view}", "inputs": len(a.weight), "neurons": a.width, "earlier": list(a.earlier)} for a in weights.layers
-    ]
-    architecture["views"] = [
-        {"columns": len(v.columns), "kind": "standardised" if v.knots is None else "ranked", "features": v.width} for v in weights.views
-    ]
+    architecture: dict[str, Any] = _architecture(candidates, members, tried, head, families, control)
     provenance = {
         "loom": loom.fingerprint(),
         "seed": seed,
@@ -124,8 +108,24 @@ def fit(
         "different_rows": rows.n,
         "columns": len(schema.columns),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(time.perf_counter() - started, 3),
     }
+    described = {"schema": schema.to_json(), "architecture": architecture, "metrics": metrics, "provenance": provenance}
+    overhead = described_bytes(described | {"classes": None if task.classes is None else labels_to_json(task.classes)})
+    pool = replace(pool, weights=replace(pool.weights, extra=extra))
+    weights = assemble(pool, rows, members, head, budget or default_budget(overhead), overhead)
+    temperature = metrics.get("temperature", 1.0)
+    weights = replace(
+        weights,
+        readout=(weights.readout * temperature).astype(np.float32),
+        intercept=(weights.intercept * temperature).astype(np.float32),
+    )
+    architecture["layers"] = [
+        {"reads": f"view {a.view}", "inputs": len(a.weight), "neurons": a.width, "earlier": list(a.earlier)} for a in weights.layers
+    ]
+    architecture["views"] = [
+        {"columns": len(v.columns), "kind": "standardised" if v.knots is None else "ranked", "features": v.width} for v in weights.views
+    ]
+    provenance["seconds"] = round(time.perf_counter() - started, 3)
     tell(1.0, "done")
     return TargetNetwork(schema, weights, task.kind, task.classes, task.target_names, architecture, metrics, provenance)
 

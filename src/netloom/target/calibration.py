@@ -44,4 +44,4 @@ def interval_quantiles(residual: np.ndarray, weight: np.ndarray) -> np.ndarray:
         mass = np.cumsum(weight[order]) / weight.sum()
         place = np.searchsorted(mass, np.minimum(quantile_grid() * (n + 1) / n, 1.0) - 1e-12)
         half[:, o] = size[np.minimum(place, n - 1)]
-    return half
+    return half.astype(np.float32)

@@ -14,7 +14,7 @@ from netloom.tasks import Schema, labels_from_json, labels_to_json
 
 __all__ = ["described_bytes", "load", "save", "size_of"]
 
-MARGIN = 3000  # bytes kept for metrics, provenance and tensor names when a budget is planned
+MARGIN = 700  # bytes of a file that belong to no view, layer or description
 
 
 def save(network: TargetNetwork, path: str | os.PathLike[str]) -> None:
@@ -39,8 +39,8 @@ def size_of(network: TargetNetwork) -> int:
 
 
 def described_bytes(description: dict[str, Any]) -> int:
-    """Bytes that everything but the weights will need, about."""
-    return len(json.dumps(json.dumps(description))) + MARGIN
+    """Bytes that everything but the weights will need, at most; ``description`` holds all of the header but views and layers."""
+    return len(json.dumps(json.dumps(description, separators=(",", ":")))) + MARGIN
 
 
 def _taken_apart(network: TargetNetwork) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
