@@ -105,10 +105,11 @@ def _finish(prepared: Prepared, threads: Threads, budget: Budget | None, provena
         chosen = select(pool, ("woven",), mean, deviation)
         assert chosen is not None
         first = rows.take(np.arange(len(blocks[0])))
-        member["penalty"], left_out = _strength(chosen, blocks[0], first, head)
+        own = pool.weights.extra
+        if own or not member["penalty"]:  # classes choose once, and keep the penalty when neurons are dropped
+            member["penalty"], left_out = _strength(chosen, blocks[0], first, head)
         coef, offset = solve(chosen, blocks, rows, head, member["penalty"])
         coef = coef * chosen.prior[:, None]
-        own = pool.weights.extra
         if own:
             judged = first.take(np.arange(len(left_out)))
             own = {"interval_quantiles": interval_quantiles((judged.targets - left_out) * rows.scale, judged.weight)}
@@ -126,9 +127,9 @@ def _strength(chosen: Selection, features: np.ndarray, rows: Rows, head: str) ->
     F = compress(F).features if F.shape[0] < F.shape[1] else F
     Y = readout_targets(rows, np.arange(rows.head_targets.shape[1]), head)
     weight = torch.as_tensor(rows.weight)
-    options = {"tolerance": 1e-4} if head == "logistic" else {}
-    path = HEADS[head].fit_path(F, Y, PENALTIES[head], weight, **options)
-    left_out = HEADS[head].leave_one_out(F, Y, path, PENALTIES[head], weight).numpy()
+    rough: dict[str, dict[str, Any]] = {"fit": {"tolerance": 1e-4}, "left out": {"together": 0}} if head == "logistic" else {}
+    path = HEADS[head].fit_path(F, Y, PENALTIES[head], weight, **rough.get("fit", {}))
+    left_out = HEADS[head].leave_one_out(F, Y, path, PENALTIES[head], weight, **rough.get("left out", {})).numpy()
     loss = [float(np.average(losses(outputs, rows, head), weights=rows.weight)) for outputs in left_out]
     best = int(np.argmin(loss))
     return PENALTIES[head][best], left_out[best]
