@@ -21,7 +21,7 @@ from netloom.loom.pool import WEAVE_ROWS, WIDE, Pool, most_telling
 from netloom.loom.rows import Rows, canonical_rows, spread
 from netloom.loom.views import make_view
 from netloom.loom.weave import Threads, sample_of, weave_layers
-from netloom.target.budget import Budget, default_budget
+from netloom.target.budget import Budget
 from netloom.target.calibration import interval_quantiles
 from netloom.target.heads import HEADS
 from netloom.target.network import TargetNetwork
@@ -115,7 +115,7 @@ def _finish(prepared: Prepared, threads: Threads, budget: Budget | None, provena
             own = {"interval_quantiles": interval_quantiles((judged.targets - left_out) * rows.scale, judged.weight)}
         return replace(pool.weights, readout=coef.astype(np.float32), intercept=(offset - chosen.mean @ coef).astype(np.float32), extra=own)
 
-    weights = within(pool, rows, budget or default_budget(overhead), overhead, solved)
+    weights = within(pool, rows, budget, overhead, solved)
     return TargetNetwork(schema, weights, task.kind, task.classes, task.target_names, architecture, {}, provenance)
 
 
