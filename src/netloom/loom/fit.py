@@ -21,6 +21,7 @@ from netloom.target.budget import Budget, default_budget
 from netloom.target.calibration import class_losses, interval_quantiles, temperature_of
 from netloom.target.heads import HEADS
 from netloom.target.network import TargetNetwork
+from netloom.target.reference import learn_reference
 from netloom.target.store import described_bytes
 from netloom.tasks import Schema, Task
 
@@ -100,7 +101,8 @@ def fit(
     tell(0.8, "weaving on all rows")
     pool = weave_pool(loom, rows, parts={p for m in members for p in m.parts}, seed=seed, control=control)
     architecture: dict[str, Any] = _architecture(candidates, members, tried, head, families, control)
-    overhead = described_bytes({"schema": schema.to_json(), "architecture": architecture})
+    reference = learn_reference(schema, rows.X, rows.weight)
+    overhead = described_bytes({"schema": schema.to_json(), "architecture": architecture}, reference)
     weights = assemble(pool, rows, members, head, budget or default_budget(overhead), overhead)
     metrics, extra = _proof(chosen, tried, head)
     temperature = metrics.get("temperature", 1.0)
@@ -127,7 +129,7 @@ def fit(
         "seconds": round(time.perf_counter() - started, 3),
     }
     tell(1.0, "done")
-    return TargetNetwork(schema, weights, task.kind, task.classes, task.target_names, architecture, metrics, provenance)
+    return TargetNetwork(schema, weights, task.kind, task.classes, task.target_names, architecture, metrics, provenance, reference)
 
 
 def _head(head: str, kind: str) -> str:

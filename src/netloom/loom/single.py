@@ -25,6 +25,7 @@ from netloom.target.budget import Budget, default_budget
 from netloom.target.calibration import interval_quantiles
 from netloom.target.heads import HEADS
 from netloom.target.network import TargetNetwork
+from netloom.target.reference import learn_reference
 from netloom.target.prune import bytes_of, prune, tidy
 from netloom.target.solve import compress
 from netloom.target.store import described_bytes
@@ -102,7 +103,8 @@ def _finish(prepared: Prepared, threads: Threads, budget: Budget | None, provena
         "members": [{"family": "woven", "penalty": penalty, "weight": 1.0}],
         "why": "woven in one pass; the penalty by leave-one-out",
     }
-    overhead = described_bytes({"schema": schema.to_json(), "architecture": architecture})
+    reference = learn_reference(schema, rows.X, rows.weight)
+    overhead = described_bytes({"schema": schema.to_json(), "architecture": architecture}, reference)
     budget = budget or default_budget(overhead)
 
     def fits(w: Weights) -> bool:
@@ -120,7 +122,7 @@ def _finish(prepared: Prepared, threads: Threads, budget: Budget | None, provena
             )
     extra = {} if residual is None else {"interval_quantiles": interval_quantiles(residual, rows.weight)}
     weights = Weights(weights.views, weights.layers, weights.readout, weights.intercept, centre, scale, extra)
-    return TargetNetwork(schema, weights, task.kind, task.classes, task.target_names, architecture, {}, provenance)
+    return TargetNetwork(schema, weights, task.kind, task.classes, task.target_names, architecture, {}, provenance, reference)
 
 
 def _solved(pool: Pool, rows: Rows, head: str) -> tuple[Weights, float, np.ndarray | None]:

@@ -6,7 +6,7 @@ from netloom.errors import BudgetError
 
 __all__ = ["Budget", "default_budget"]
 
-DESCRIPTION = 10_000  # bytes of schema and names that fit in the default budget
+DESCRIPTION = 15_000  # bytes of schema, names, summaries and scores that fit in the default budget
 
 
 @dataclass(frozen=True)
