@@ -16,9 +16,9 @@ from netloom.loom.compare import Candidate, compare, evidence_loss, weigh
 from netloom.loom.families import FAMILIES, families_named
 from netloom.loom.pool import weave_pool
 from netloom.loom.loom import Loom
-from netloom.loom.rows import Rows, canonical_rows, spread
+from netloom.loom.rows import Rows, canonical_rows, folds_of, spread
 from netloom.target.budget import Budget, default_budget
-from netloom.target.calibration import class_losses, interval_quantiles, temperature_of
+from netloom.target.calibration import class_losses, coverage_of_folds, fan, interval_quantiles, log_chances, reliability, temperature_of
 from netloom.target.heads import HEADS
 from netloom.target.network import TargetNetwork
 from netloom.target.reference import learn_reference
@@ -29,6 +29,7 @@ __all__ = ["fit"]
 
 CHOOSE_ROWS = 3000  # rows on which families are compared
 FOLDS = 3
+FANS = 4  # targets whose predictions are kept beside the truth
 Progress = Callable[[float, str], None]
 
 
@@ -167,8 +168,9 @@ def _proof(chosen: list[tuple[Candidate, float]], rows: Rows, head: str) -> tupl
         guess = (outputs[:, 0] > 0).astype(int) if outputs.shape[1] == 1 else outputs.argmax(axis=1)
         right = (guess == rows.codes).astype(float)
         share = np.bincount(rows.codes, weights=weight) / weight.sum()
+        sure = {"how": f"{FOLDS} folds of {rows.n} rows", "chances": reliability(np.exp(log_chances(outputs * factor)), rows.codes, weight)}
         metrics = _scored("log_loss", loss, weight) | _scored("accuracy", right, weight)
-        return metrics | {"temperature": factor, "majority": float(share.max()), "held_out_rows": rows.n, "folds": FOLDS}, {}
+        return metrics | {"temperature": factor, "majority": float(share.max()), "held_out_rows": rows.n, "folds": FOLDS, "calibration": sure}, {}
     residual = (rows.targets - outputs) * rows.scale
     error, spread_of = np.square(residual), np.square((rows.targets - np.average(rows.targets, axis=0, weights=weight)) * rows.scale)
     variance = np.average(spread_of, axis=0, weights=weight)
@@ -182,7 +184,15 @@ def _proof(chosen: list[tuple[Candidate, float]], rows: Rows, head: str) -> tupl
         "held_out_rows": rows.n,
         "folds": FOLDS,
     }
-    return metrics, {"interval_quantiles": interval_quantiles(residual, weight)} if rows.n >= 20 else {}
+    if rows.n < 20:
+        return metrics, {}
+    truth = rows.targets * rows.scale + rows.centre
+    metrics["calibration"] = {
+        "how": f"{FOLDS} folds of {rows.n} rows",
+        "coverage": coverage_of_folds(residual, weight, folds_of(rows, FOLDS)),
+        "values": [fan((truth - residual)[:, o], truth[:, o]) for o in range(truth.shape[1])][:FANS],
+    }
+    return metrics, {"interval_quantiles": interval_quantiles(residual, weight)}
 
 
 def _scored(name: str, values: np.ndarray, weight: np.ndarray) -> dict[str, float]:
