@@ -12,13 +12,14 @@ from netloom.loom.keys import normals, uniforms
 from netloom.loom.rows import Rows, spread
 from netloom.loom.views import make_view
 from netloom.loom.weave import Threads, halved, sample_of, weave_layers
-from netloom.target.weights import Layer, View, Weights
+from netloom.target.weights import Layer, Weights
 
 __all__ = ["WEAVE_ROWS", "Pool", "weave_pool"]
 
 WEAVE_ROWS = 1000  # rows the loom reads in one piece
 WIDE = 128  # with more columns than this, only the most telling ones are bent, ranked and woven
 RANDOM_NEURONS = 256
+WEAVINGS = 2  # per view, with other identities: the neurons of one weaving depend on luck, see docs/decisions
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,19 +64,24 @@ def weave_pool(loom: Hypernetwork, rows: Rows, *, parts: set[str], seed: int = 0
         start += RANDOM_NEURONS
     read = rows.take(spread(rows, WEAVE_ROWS))
     targets = read.targets if control != "shuffled" else read.targets[rng.permutation(read.n)]
-    for member, (part, v) in enumerate(reads.items()):
+    for part, v in reads.items():
         if part not in parts:
             continue
         sample = replace(sample_of(read, views[v]), targets=targets)
-        threads = weave_layers(loom, [sample], blocks=blocks, seed=seed + member)[0]
+        seeds = [seed * WEAVINGS + w for w in range(WEAVINGS)]
+        threads = weave_layers(loom, [sample] * WEAVINGS, seeds=seeds, blocks=blocks)
         if control == "random":
-            threads = _random_like(threads, views[v].features(read.X), rng)
-        first = len(layers)
-        layers += [Layer(v, a.weight, a.bias, tuple(first + e for e in a.earlier), a.onto) for a in threads.layers]
-        H = sum(a.width for a in threads.layers)
-        index[part] = np.concatenate([np.arange(starts[v], starts[v + 1]), np.arange(start, start + H)])
-        priors[part] = threads.prior
-        start += H
+            threads = [_random_like(one, views[v].features(read.X), rng) for one in threads]
+        width, own, prior = views[v].width, [np.arange(starts[v], starts[v + 1])], []
+        for one in threads:
+            first = len(layers)
+            layers += [Layer(v, a.weight, a.bias, tuple(first + e for e in a.earlier), a.onto) for a in one.layers]
+            H = sum(a.width for a in one.layers)
+            own.append(np.arange(start, start + H))
+            prior.append(one.prior[width:] / np.sqrt(WEAVINGS))
+            start += H
+        cells_prior = np.exp(np.mean([np.log(one.prior[:width]) for one in threads], axis=0))
+        index[part], priors[part] = np.concatenate(own), np.concatenate([cells_prior, *prior])
     outputs = rows.head_targets.shape[1]
     readout, intercept = np.zeros((start, outputs), np.float32), np.zeros(outputs, np.float32)
     centre, scale = (rows.centre, rows.scale) if rows.codes is None else (np.zeros(outputs), np.ones(outputs))
@@ -93,7 +99,7 @@ def most_telling(rows: Rows, count: int) -> np.ndarray:
 
 
 def random_layer(columns: np.ndarray, H: int, seed: int) -> Layer:
-    """H random ReLU neurons on the values of all columns (given by their keys); each reads a few, from one to all, as the nodes of trees do."""
+    """H random ReLU neurons on the values of all columns (given by their keys); each reads a few, from one to all, as trees do."""
     d = len(columns)
     rng = np.random.default_rng(seed)
     size = np.minimum(np.ceil(np.exp(rng.uniform(0, np.log(max(d, 2)), H))).astype(int), d)  # (H,)
@@ -106,7 +112,8 @@ def _random_like(threads: Threads, features: np.ndarray, rng: np.random.Generato
     """The control: the same architecture and norms, every woven weight drawn at random and every prior scale alike."""
     spread_of = features.std(axis=0) + 1e-2  # (p,)
     centre = features.mean(axis=0)
-    layers, hidden = [], []
+    layers: list[Layer] = []
+    hidden: list[np.ndarray] = []
     for layer in threads.layers:
         size = np.linalg.norm(layer.weight * spread_of[:, None], axis=0)  # (H,) of the weights onto standardised cells
         W = rng.normal(size=layer.weight.shape)

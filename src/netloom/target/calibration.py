@@ -47,7 +47,7 @@ def quantile_grid() -> np.ndarray:
 
 
 def interval_quantiles(residual: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Half-widths (99, O) that cover `quantile_grid` of held-out absolute residuals (n, O), with the finite-sample correction of split conformal."""
+    """Half-widths (99, O) that cover `quantile_grid` of absolute held-out residuals (n, O), as split conformal corrects them."""
     n = len(residual)
     half = np.empty((99, residual.shape[1]))
     for o in range(residual.shape[1]):
@@ -56,7 +56,7 @@ def interval_quantiles(residual: np.ndarray, weight: np.ndarray) -> np.ndarray:
         mass = np.cumsum(weight[order]) / weight.sum()
         place = np.searchsorted(mass, np.minimum(quantile_grid() * (n + 1) / n, 1.0) - 1e-12)
         half[:, o] = size[np.minimum(place, n - 1)]
-    return half
+    return half.astype(np.float32)
 
 
 def reliability(chances: np.ndarray, codes: np.ndarray, weight: np.ndarray | None = None, bins: int = 10) -> list[list[float]]:

@@ -42,6 +42,11 @@ class Reference:
     distances: np.ndarray
 
     @property
+    def n_bytes(self) -> int:
+        """Bytes it takes in a file, names included."""
+        return self.latent.nbytes + self.quantiles.nbytes + self.distances.nbytes + 300
+
+    @property
     def shares(self) -> np.ndarray:
         return self.latent[:, 0].astype(np.float64)
 
