@@ -7,6 +7,6 @@ losses.py (scores on labelled rows, and what is lost when a column is shuffled).
 from netloom.explain.checks import check_task
 from netloom.explain.drift import Drift, drift
 from netloom.explain.findings import Finding
-from netloom.explain.losses import Losses, losses
+from netloom.explain.losses import Losses, has_target, losses
 
-__all__ = ["Drift", "Finding", "Losses", "check_task", "drift", "losses"]
+__all__ = ["Drift", "Finding", "Losses", "check_task", "drift", "has_target", "losses"]

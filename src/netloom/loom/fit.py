@@ -177,8 +177,9 @@ def _proof(chosen: list[tuple[Candidate, float]], rows: Rows, head: str) -> tupl
         right = (guess == rows.codes).astype(float)
         share = np.bincount(rows.codes, weights=weight) / weight.sum()
         sure = {"how": f"{FOLDS} folds of {rows.n} rows", "chances": reliability(np.exp(log_chances(outputs * factor)), rows.codes, weight)}
-        metrics = _scored("log_loss", loss, weight) | _scored("accuracy", right, weight)
-        return metrics | {"temperature": factor, "majority": float(share.max()), "held_out_rows": rows.n, "folds": FOLDS, "calibration": sure}, {}
+        metrics: dict[str, Any] = _scored("log_loss", loss, weight) | _scored("accuracy", right, weight)
+        metrics |= {"temperature": factor, "majority": float(share.max()), "held_out_rows": rows.n, "folds": FOLDS, "calibration": sure}
+        return metrics, {}
     residual = (rows.targets - outputs) * rows.scale
     error, spread_of = np.square(residual), np.square((rows.targets - np.average(rows.targets, axis=0, weights=weight)) * rows.scale)
     variance = np.average(spread_of, axis=0, weights=weight)

@@ -76,7 +76,7 @@ def reliability(chances: np.ndarray, codes: np.ndarray, weight: np.ndarray | Non
 
 
 def fan(predicted: np.ndarray, truth: np.ndarray, bins: int = 10) -> list[list[float]]:
-    """What values came for predictions (n,): [mean prediction, 10 %, 50 %, 90 % of the truth, how many] per tenth of the rows by prediction."""
+    """What came for predictions (n,): [mean prediction, 10 %, 50 %, 90 % of the truth, how many] per tenth of the rows by prediction."""
     found = []
     for part in np.array_split(np.argsort(predicted, kind="stable"), min(bins, max(1, len(predicted) // 5))):
         if len(part):

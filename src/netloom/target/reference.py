@@ -12,7 +12,6 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from netloom.errors import DataError
-from netloom.tasks.columns.boolean import Boolean
 from netloom.tasks.columns.category import Category
 from netloom.tasks.schema import Schema
 
@@ -59,7 +58,7 @@ class Reference:
         return Z
 
     def distance(self, schema: Schema, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """How far rows are from the middle (n,), relative to what is usual (Mahalanobis), and how odd each feature is given the others (n, d)."""
+        """How far rows are from the middle (n,) (Mahalanobis, per feature), and how odd each feature is given the others (n, d)."""
         Z = self.scores(schema, X)
         noise, L = self.latent[:, 1].astype(np.float64), self.latent[:, 2:].astype(np.float64)  # (d,), (d, r)
         over = L / noise[:, None]
@@ -216,12 +215,7 @@ def _date_parts(column, X: np.ndarray) -> np.ndarray:  # noqa: ANN001  a Date, w
 def _filled(column, width: int) -> np.ndarray:  # noqa: ANN001  any Column
     """What the value features of a missing value are (width,)."""
     row = np.zeros(width + 1)
-    if column.kind == "number" and width:
-        row[0] = column.fill
-    elif isinstance(column, Boolean) and width:
-        row[0] = column.fill
-    else:
-        column.encode_value(None, row, 0)
+    column.encode_value(None, row, 0)
     return row[:width]
 
 
@@ -235,7 +229,9 @@ def check_reference(reference: Reference, schema: Schema) -> str:
         return "the summary of the training rows has impossible shares"
     if quantiles.ndim != 2 or len(quantiles) != m or (m and quantiles.shape[1] < 2) or not (np.diff(quantiles, axis=1) >= 0).all():
         return "the quantiles of the training rows do not fit the schema"
-    return "" if distances.shape == (len(LEVELS),) and (np.diff(distances) >= 0).all() else "the distances of the training rows are out of order"
+    if distances.shape != (len(LEVELS),) or not (np.diff(distances) >= 0).all():
+        return "the distances of the training rows are out of order"
+    return ""
 
 
 def need_reference(reference: Reference | None) -> Reference:

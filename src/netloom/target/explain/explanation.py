@@ -114,7 +114,8 @@ class Explanation:
             for o, name in enumerate(self.outputs):
                 parts = dict(zip(self.columns, self.contributions[i, :, o].tolist(), strict=True))
                 said = {"row": i, "output": name, "prediction": self.predictions[i, o], "base": self.base[o]}
-                lines.append(said | {f"contribution of {column}": part for column, part in parts.items()} | {"unlike": "; ".join(self.unlike[i])})
+                said |= {f"contribution of {column}": part for column, part in parts.items()}
+                lines.append(said | {"unlike": "; ".join(self.unlike[i])})
         return pd.DataFrame(lines)
 
     @property
@@ -163,7 +164,8 @@ def explain(network: TargetNetwork, table: Any = None, background: Any = None, s
         outputs, unit = tuple(str(label) for label in network.classes), "logit"
     names = tuple(column.name for column in schema.columns) or ("(nothing)",)
     unlike = tuple(unlike_rows(schema, reference, X, frame)) if table is not None else ((),) * len(X)
-    return Explanation(names, outputs, unit, base, total, direct, predictions, unlike, table is None, reading, X_background, said, reference)
+    made_up = table is None
+    return Explanation(names, outputs, unit, base, total, direct, predictions, unlike, made_up, reading, X_background, said, reference)
 
 
 def _background(network: TargetNetwork, background: Any, size: int) -> tuple[np.ndarray, Reference]:
