@@ -12,7 +12,7 @@ from netloom.tasks.columns.column import Column
 from netloom.tasks.columns.date import Date
 from netloom.tasks.columns.number import Number
 
-__all__ = ["facts", "limits", "schema_table"]
+__all__ = ["facts", "families", "limits", "schema_table"]
 
 COLUMNS = 60
 
@@ -47,6 +47,22 @@ def facts(network: TargetNetwork, file: str) -> Markup:
     if file:
         lines.append(("file", file))
     return h("div", h("dl", [[h("dt", name), h("dd", str(value))] for name, value in lines if str(value)]), class_="card")
+
+
+def families(network: TargetNetwork) -> Markup | None:
+    """What competed for this table, how it did on held-out folds, and its part in the network."""
+    compared = network.architecture.get("compared")
+    if not isinstance(compared, list) or not compared:
+        return None
+    rows = []
+    for entry in compared[:20]:
+        if isinstance(entry, dict) and all(type(entry.get(key)) in (int, float) for key in ("loss", "weight")):
+            name = h("th", str(entry.get("family", "")), scope="row", class_="ours" if entry["weight"] else None)
+            part = percent(entry["weight"]) if entry["weight"] else "–"
+            rows.append(h("tr", name, h("td", number(float(entry["loss"])), class_="n"), h("td", part, class_="n")))
+    head = h("thead", h("tr", h("th", "family"), h("th", "held-out loss", class_="n"), h("th", "part", class_="n")))
+    words = "Families of features were compared on the same folds; the best were averaged by evidence and merged into this one network."
+    return h("div", h("h3", "What competed"), h("table", head, h("tbody", rows)), h("p", words), class_="card")
 
 
 def limits(network: TargetNetwork) -> Markup:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from netloom.report.charts import WIDTH, Frame, bar, chart, colour
+from netloom.report.charts import WIDTH, Frame, bar, chart, colour, nice_ticks
 from netloom.report.markup import Markup, h, number, percent, plural, shorten
 from netloom.target.explain import Explanation, Shape
 
@@ -81,7 +81,9 @@ def _shape(explanation: Explanation, shape: Shape) -> Markup:
     low, high = only(shape.low, shape.effect)[:, outputs], only(shape.high, shape.effect)[:, outputs]
     share = percent(float(explanation.shares[shape.column]), 1)
     drawn = _curve(shape, effect, direct, low, high) if shape.curve else _levels(shape, effect, low, high)
-    return h("figure", h("h3", shape.name, " ", h("span", f"{share}", style="color:var(--soft);font-weight:400")), drawn, class_="card")
+    note = h("p", f"and {plural(shape.more, 'less frequent value')}") if shape.more else None
+    head = h("h3", shape.name, " ", h("span", share, style="color:var(--soft);font-weight:400"))
+    return h("figure", head, drawn, note, class_="card")
 
 
 def _curve(shape: Shape, effect: np.ndarray, direct: np.ndarray, low: np.ndarray, high: np.ndarray) -> Markup:
@@ -96,7 +98,7 @@ def _curve(shape: Shape, effect: np.ndarray, direct: np.ndarray, low: np.ndarray
         few = [xs[0], xs[G // 2], xs[-1]]
         parts = frame.axes(lambda v: dates.get(v, ""), xticks=few)
     elif G <= 8:
-        parts = frame.axes(xticks=xs)
+        parts = frame.axes(lambda v: _plain_year(v, xs), xticks=xs)
     else:
         parts = frame.axes(lambda v: _plain_year(v, xs))
     parts.append(
@@ -137,8 +139,6 @@ def _levels(shape: Shape, effect: np.ndarray, low: np.ndarray, high: np.ndarray)
     frame.low_x, frame.high_x = frame.low_x - 0.06 * span, frame.high_x + 0.06 * span
     bottom = top + step * G
     parts: list[Markup] = []
-    from netloom.report.charts import nice_ticks
-
     for value in nice_ticks(frame.low_x, frame.high_x):
         parts.append(h("line", class_="axis", x1=frame.x(value), x2=frame.x(value), y1=top, y2=bottom))
         parts.append(h("text", number(value), x=frame.x(value), y=bottom + 15, text_anchor="middle"))

@@ -93,7 +93,8 @@ def given_section(given: Given) -> list[Markup]:
     parts += [h("h3", "Then and now, column by column"), _drift_table(given)]
     strange = [(i, reasons) for i, reasons in enumerate(given.explanation.unlike) if reasons]
     looked = len(given.explanation.unlike)
-    said = f"{plural(len(strange), 'row')} of the {looked:,} that were explained {'is' if len(strange) == 1 else 'are'} unlike the training rows."
+    verb = "is" if len(strange) == 1 else "are"
+    said = f"{plural(len(strange), 'row')} of the {looked:,} that were explained {verb} unlike the training rows."
     parts += [h("h3", "Rows unlike the training rows"), h("p", said + " Some 0.5 % are usual.", class_="note")]
     if strange:
         step = max(1, -(-given.rows // EXPLAINED))
@@ -122,7 +123,7 @@ def _losses(given: Given, found: Losses) -> list[Markup]:
         )
     head = h(
         "thead",
-        h("tr", h("th", f"{found.rows:,} rows with a target"), h("th", "netloom", class_="n"), h("th", "one answer for all", class_="n")),
+        h("tr", h("th", f"{found.rows:,} rows with a target"), h("th", "netloom", class_="n"), h("th", "constant", class_="n")),
     )
     table = h("div", h("table", head, h("tbody", rows)), class_="card scroll")
     note = h("p", "If these rows were also used to fit the network, the scores flatter.", class_="note")

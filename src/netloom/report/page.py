@@ -7,7 +7,7 @@ from typing import Any
 from netloom.explain.evidence import Calibration, Scores, calibration_of, scores_of
 from netloom.explain.findings import Finding, findings_from
 from netloom.report.architecture import draw_architecture
-from netloom.report.card import facts, limits, schema_table
+from netloom.report.card import facts, families, limits, schema_table
 from netloom.report.columns import key, pair_card, shape_cards, share_table
 from netloom.report.given import Given, given_findings, given_section
 from netloom.report.markup import Markup, h, join, percent, plural
@@ -128,11 +128,12 @@ def _columns(network: TargetNetwork, explanation: Explanation | None) -> list[Ma
     source = "usual rows made up from a summary of the training rows" if explanation.synthetic else "the rows of the table given"
     words = (
         f"A column's share is the mean size of its contributions to the output, over {source}. "
-        f"{percent(explanation.additive)} of what moves the output is exactly additive, each column by itself (blue); neurons add the rest (orange)."
+        f"{percent(explanation.additive)} of what moves the output is exactly additive, each column by itself (blue); "
+        "neurons add the rest (orange)."
     )
     shapes = (
-        f"How the mean output moves with one column's value, {unit}. The additive part is exact; where neurons join columns, the band holds "
-        "the middle 80 % of rows, and a dotted line is the additive part alone. Ticks at the bottom: where the training rows lie."
+        f"How the mean output moves with one column's value, {unit}. The additive part is exact; where neurons join columns, the band "
+        "holds the middle 80 % of rows, and a dotted line is the additive part alone. Ticks at the bottom: where the training rows lie."
     )
     pairs = "How far two columns move the output together, beyond what each does alone, in parts of the output's deviation."
     more = len(explanation.shapes) - len(shape_cards(explanation))
@@ -168,7 +169,8 @@ def _network(network: TargetNetwork) -> list[Markup]:
         + ("chains of neurons read those (numbers in the boxes), " if neurons else "")
         + "and one linear readout adds everything up. Dashed: the additive way past the neurons."
     )
-    return [h("p", words), h("div", draw_architecture(network), class_="card")]
+    drawn = h("div", draw_architecture(network), class_="card")
+    return [h("p", words), h("div", drawn, families(network), class_="grid wide")]
 
 
 def _footer(network: TargetNetwork, version: str) -> Markup:

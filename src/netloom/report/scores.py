@@ -25,7 +25,7 @@ def shown(value: float, error: float) -> str:
     if value != value:
         return "–"
     if not error > 0 or not math.isfinite(error):
-        return number(value, 4)
+        return f"{value:.3f}" if abs(value) < 10 else number(value, 4)
     decimals = min(max(1 - math.floor(math.log10(error)), 0), 4)
     return f"{value:,.{decimals}f} ± {error:,.{decimals}f}".replace("-", "−")
 
@@ -53,7 +53,8 @@ def score_cards(scores: Scores | None) -> list[Markup]:
     names = [name for name in NAMES if any(name in row for row in scores.table.values())]
     best = {}
     for name in names:
-        values = [row[name][0] for row in scores.table.values() if name in row and math.isfinite(row[name][0])]
+        models = [row for model, row in scores.table.items() if model != "constant"]  # which is calibrated, and says nothing
+        values = [row[name][0] for row in models if name in row and math.isfinite(row[name][0])]
         if values:
             best[name] = (max if name in HIGHER else min)(values)
     head = h("tr", h("th", "model"), [h("th", f"{score_name(n)} {'↑' if n in HIGHER else '↓'}", class_="n") for n in names])
@@ -77,7 +78,7 @@ def score_cards(scores: Scores | None) -> list[Markup]:
                 if name in row
             ]
             title = f"{score_name(name)} ({'more' if name in HIGHER else 'less'} is better)"
-            figures.append(h("figure", h("h3", title), dots_with_intervals(rows, title), class_="card"))
+            figures.append(h("figure", h("h3", title), dots_with_intervals(rows, title, lambda v: number(round(v, 3))), class_="card"))
         parts.append(h("div", figures, class_="grid wide"))
     main = next((name for name in ("log_loss", "rmse") if name in scores.differences), None)
     if main:
@@ -85,8 +86,7 @@ def score_cards(scores: Scores | None) -> list[Markup]:
         if math.isfinite(gap):
             word = "better" if (gap > 0) == (main in HIGHER) else "worse"
             sure = "; this is within the noise" if not abs(gap) > 2 * error else ""
-            said = f"On the same rows its {score_name(main)} is {shown(abs(gap), error)} {word} than that of {MODELS.get(rival, rival)}, the best"
-            parts.append(h("p", f"{said} baseline{sure}. ± is one standard error; pictures show two.", class_="note"))
+    XX.append(h("p", f"{said} baseline{sure}. ± is one standard error; pictures show two.", class_="note"))
     return parts
 
 
@@ -126,7 +126,7 @@ def _chances(lines: tuple[tuple[float, ...], ...]) -> Markup:
 def _coverage(lines: tuple[tuple[float, ...], ...]) -> Markup:
     frame = Frame([0.4, 1], [0.4, 1], height=250)
     frame.low_x, frame.high_x, frame.low_y, frame.high_y = 0.4, 1.0, min([0.4, *(line[1] - 0.03 for line in lines)]), 1.01
-    parts: list[Any] = frame.axes(percent, percent, [0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
+    parts: list[Any] = frame.axes(percent, percent, [0.5, 0.6, 0.7, 0.8, 1.0])
     parts.append(frame.line([max(0.4, frame.low_y), 1], [max(0.4, frame.low_y), 1], "var(--soft)", 1, "3 3"))
     for asked, inside in lines:
         parts.append(frame.dot(asked, inside, "var(--accent)", 4))
@@ -152,7 +152,8 @@ def _values(lines: tuple[tuple[float, ...], ...], target: int) -> Markup:
         parts.append(frame.bar(x, low, high, "var(--accent)", 2))
         parts.append(frame.dot(x, middle, "var(--accent)", 3.5))
     which = f" (target {target + 1})" if target else ""
-    words = f"Ten groups of held-out rows from the lowest prediction ({number(said[0])}) to the highest ({number(said[-1])}): dots the median of what came, bars the middle 80 %."
+    ends_said = f"from the lowest prediction ({number(said[0])}) to the highest ({number(said[-1])})"
+    words = f"Groups of held-out rows {ends_said}: dots the median of what came, bars the middle 80 %."
     return h(
         "figure",
         h("h3", f"Prediction → what came{which}"),

@@ -50,7 +50,8 @@ dt{color:var(--soft)}
 dd{margin:0;overflow-wrap:anywhere}
 footer{margin-top:2.5rem;color:var(--soft);font-size:.85rem}
 @media (max-width:30rem){main{padding:1rem .8rem 2rem}header h1{font-size:1.4rem}dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.4rem}}
-@media print{:root{color-scheme:light;--paper:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#ccc;--accent:#0b5f85;--second:#b86e14;--bad:#8c1d18;
+@media print{:root{color-scheme:light;--paper:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#ccc;
+--accent:#0b5f85;--second:#b86e14;--bad:#8c1d18;
 --badpaper:#fff;--c0:#0b5f85;--c1:#b3611a;--c2:#2e7332;--c3:#8a3a78;--c4:#665900}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 body{font-size:10pt}main{max-width:none;padding:0}nav{display:none}

@@ -133,6 +133,8 @@ def _flag_of(schema: Schema, f: int) -> int | None:
 def _quantiles(values: np.ndarray, weight: np.ndarray, chances: np.ndarray) -> np.ndarray:
     order = np.argsort(values, kind="stable")
     mass = np.cumsum(weight[order])
+    if len(np.unique(values)) <= 2 * len(chances):  # few values: only those, nothing between them
+        return values[order][np.minimum(np.searchsorted(mass, chances * mass[-1] - 1e-9 * mass[-1]), len(values) - 1)]
     place = (mass - weight[order] / 2) / mass[-1]
     found = np.interp(chances, place, values[order])
     return np.maximum.accumulate(found)

@@ -26,7 +26,7 @@ __all__ = ["Shape", "shape_of"]
 POINTS = 41  # on a curve
 FEW = 8  # a number with so few usual values is shown as points, not as a curve
 SHOWN_LEVELS = 12
-MISSING, OTHER = "(missing)", "(other)"
+MISSING, RARE = "(missing)", "(rare)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,7 @@ class Shape:
     direct : (G, O), the part of it that is exactly additive
     low, high : (G, O), the middle 80 % of rows
     marks : quantiles of the training rows, for a number; empty else
+    more : levels that are not among the values, as there are too many
     """
 
     column: int
@@ -56,6 +57,7 @@ class Shape:
     low: np.ndarray
     high: np.ndarray
     marks: np.ndarray
+    more: int = 0
 
     @property
     def curve(self) -> bool:
@@ -71,6 +73,7 @@ def shape_of(reading: Reading, j: int, X: np.ndarray, said: Said, reference: Ref
     if not len(own) or reading.schema.features[own[0]].column != j:
         return None
     values, labels, share, encoded, marks = _GRIDS[type(column)](column, own, reference, reading)
+    more = max(0, column.kept - SHOWN_LEVELS) if isinstance(column, Category) else 0
     if column.missing:
         row = np.zeros((1, len(own)))
         row[0, :width] = _missing_features(column, width)
@@ -84,7 +87,7 @@ def shape_of(reading: Reading, j: int, X: np.ndarray, said: Said, reference: Ref
     new = reading.say(tried)
     direct = new.direct[:, j] - said.direct[:, j].mean(axis=0)  # (G, O)
     if not reading.H or not reading.heard_by_neurons[j]:
-        return Shape(j, column.name, column.kind, values, labels, share, direct, direct, direct, direct, marks)
+        return Shape(j, column.name, column.kind, values, labels, share, direct, direct, direct, direct, marks, more)
     rest = said.neurons.sum(axis=1) - said.neurons[:, j]  # (B, H)
     woven = np.stack([reading.neurons(rest + step) for step in new.neurons[:, j]])  # (G, B, O)
     usual = reading.neurons(said.neurons.sum(axis=1)).mean(axis=0)  # (O,)
@@ -92,7 +95,7 @@ def shape_of(reading: Reading, j: int, X: np.ndarray, said: Said, reference: Ref
     apart = woven - woven.mean(axis=0) - (woven.mean(axis=1) - woven.mean(axis=(0, 1)))[:, None]  # what single rows do beside the mean
     low, high = np.quantile(apart, [0.1, 0.9], axis=1)
     effect = direct + middle
-    return Shape(j, column.name, column.kind, values, labels, share, effect, direct, effect + low, effect + high, marks)
+    return Shape(j, column.name, column.kind, values, labels, share, effect, direct, effect + low, effect + high, marks, more)
 
 
 def _number(column: Column, own: np.ndarray, reference: Reference, reading: Reading) -> Any:
@@ -100,7 +103,8 @@ def _number(column: Column, own: np.ndarray, reference: Reference, reading: Read
     if not column.varies:  # only whether it is missing is known
         return None, (f"{column.low:g}",), np.full(1, np.nan), np.zeros((1, len(own))), np.zeros(0)
     knots = _knots(own[0], reference, reading)
-    return _line(knots, len(own), lambda v: f"{v:.6g}")
+    given = knots[~np.isclose(knots, column.fill, rtol=1e-5)]  # missing values stand at the mean, and are not values
+    return _line(given if len(given) >= 4 else knots, len(own), lambda v: f"{v:.6g}")
 
 
 def _boolean(column: Column, own: np.ndarray, reference: Reference, reading: Reading) -> Any:
@@ -126,9 +130,9 @@ def _category(column: Column, own: np.ndarray, reference: Reference, reading: Re
         row[0, column.kept] = 1
         if column.extra == "frequency":
             row[0, column.kept + 1] = column.rest
-        encoded, levels, share = np.concatenate([encoded, row]), [*levels, OTHER], np.append(share, shares[column.kept])
+        encoded, levels, share = np.concatenate([encoded, row]), [*levels, RARE], np.append(share, shares[column.kept])
     elif len(levels) == 1:  # one level against the rest
-        encoded, levels = np.concatenate([encoded, np.zeros((1, len(own)))]), [*levels, OTHER]
+        encoded, levels = np.concatenate([encoded, np.zeros((1, len(own)))]), [*levels, RARE]
         share = np.append(share, 1 - share[0])
     return None, tuple(levels), share, encoded, np.zeros(0)
 
@@ -155,7 +159,7 @@ def _knots(f: int, reference: Reference, reading: Reading) -> np.ndarray:
 def _line(knots: np.ndarray, width: int, text: Callable[[float], str]) -> Any:
     """A curve through where the training rows are: wild values at the ends are left out; or single values where there are few."""
     few = np.unique(knots)
-    if len(few) <= FEW:
+    if len(few) <= FEW and len(few) < len(knots):
         share = np.array([(knots == value).mean() for value in few])
         return few, tuple(map(text, few)), share, _placed(few[:, None], width), knots
     low, middle, high = knots[1], knots[len(knots) // 2], knots[-2]
