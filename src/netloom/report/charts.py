@@ -72,12 +72,12 @@ class Frame:
             parts.append(h("text", x_label, x=(self.left + self.right) / 2, y=self.height - 2, text_anchor="middle"))
         return parts
 
-    def line(self, xs: Sequence[float], ys: Sequence[float], stroke: str, width: float = 2.0, dash: str | None = None) -> Markup:
+    def line(self, xs: Sequence[float], ys: Any, stroke: str, width: float = 2.0, dash: str | None = None) -> Markup:
         points = " ".join(f"{self.x(a):.1f},{self.y(b):.1f}" for a, b in zip(xs, ys, strict=True))
         style = {"stroke_linejoin": "round", "stroke_linecap": "round"}
         return h("polyline", points=points, fill="none", stroke=stroke, stroke_width=width, stroke_dasharray=dash, **style)
 
-    def band(self, xs: Sequence[float], low: Sequence[float], high: Sequence[float], fill: str, opacity: float = 0.18) -> Markup:
+    def band(self, xs: Sequence[float], low: Any, high: Any, fill: str, opacity: float = 0.18) -> Markup:
         points = [f"{self.x(a):.1f},{self.y(b):.1f}" for a, b in zip(xs, low, strict=True)]
         points += [f"{self.x(a):.1f},{self.y(b):.1f}" for a, b in reversed(list(zip(xs, high, strict=True)))]
         return h("polygon", points=" ".join(points), fill=fill, fill_opacity=opacity)

@@ -101,9 +101,8 @@ def _curve(shape: Shape, effect: np.ndarray, direct: np.ndarray, low: np.ndarray
         parts = frame.axes(lambda v: _plain_year(v, xs), xticks=xs)
     else:
         parts = frame.axes(lambda v: _plain_year(v, xs))
-    parts.append(
-        h("line", class_="zero", x1=frame.left, x2=frame.right, y1=frame.y(0), y2=frame.y(0)) if frame.low_y < 0 < frame.high_y else None
-    )  # type: ignore[arg-type]
+    if frame.low_y < 0 < frame.high_y:
+        parts.append(h("line", class_="zero", x1=frame.left, x2=frame.right, y1=frame.y(0), y2=frame.y(0)))
     for o in range(effect.shape[1]):
         fill = colour(o)
         if np.ptp(high[:G, o] - low[:G, o]) > 0:

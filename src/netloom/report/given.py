@@ -26,11 +26,12 @@ MANY_UNLIKE = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """A table and what was found in it; ``frame`` holds the rows explained, evenly spaced over ``rows``."""
+    """A table and what was found in it; ``frame`` holds the rows explained, every ``step``-th of ``rows``."""
 
     name: str
     rows: int
     frame: pd.DataFrame
+    step: int
     explanation: Explanation
     drifts: list[Drift]
     losses: Losses | None
@@ -60,7 +61,7 @@ def look_at(network: TargetNetwork, table: Any, name: str) -> Given:
         except DataError:  # one class only, or too few rows: nothing to check
             found = []
     explanation = network.explain(some)
-    return Given(name, len(frame), some, explanation, drift(network, frame), losses(network, frame) if labelled else None, found)
+    return Given(name, len(frame), some, step, explanation, drift(network, frame), losses(network, frame) if labelled else None, found)
 
 
 def given_findings(given: Given) -> list[Finding]:
@@ -97,8 +98,7 @@ def given_section(given: Given) -> list[Markup]:
     said = f"{plural(len(strange), 'row')} of the {looked:,} that were explained {verb} unlike the training rows."
     parts += [h("h3", "Rows unlike the training rows"), h("p", said + " Some 0.5 % are usual.", class_="note")]
     if strange:
-        step = max(1, -(-given.rows // EXPLAINED))
-        items = [h("tr", h("td", f"{i * step:,}", class_="n"), h("td", "; ".join(reasons))) for i, reasons in strange[:LISTED]]
+        items = [h("tr", h("td", f"{i * given.step:,}", class_="n"), h("td", "; ".join(reasons))) for i, reasons in strange[:LISTED]]
         more = len(strange) - LISTED
         if more > 0:
             items.append(h("tr", h("td"), h("td", f"and {more} more")))

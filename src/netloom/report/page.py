@@ -154,7 +154,7 @@ def _columns(network: TargetNetwork, explanation: Explanation | None) -> list[Ma
 def _rows(network: TargetNetwork, given: Given | None) -> list[Markup]:
     if given is None:
         return []
-    cards = row_cards(network, given.explanation, given.frame)
+    cards = row_cards(network, given.explanation, given.frame, given.step)
     words = (
         f"Rows of {given.name}: from the mean output, column by column, to the prediction. The parts add up exactly; what neurons do "
         "together is shared out by Shapley values."

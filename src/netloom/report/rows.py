@@ -18,8 +18,8 @@ __all__ = ["row_cards"]
 PARTS = 8
 
 
-def row_cards(network: TargetNetwork, explanation: Explanation, frame: pd.DataFrame) -> list[Markup]:
-    """A usual row, an unsure or extreme one, and the first that is unlike the training rows."""
+def row_cards(network: TargetNetwork, explanation: Explanation, frame: pd.DataFrame, step: int = 1) -> list[Markup]:
+    """A usual row, an unsure or extreme one, and the first that is unlike the training rows; each stands for ``step`` of the table."""
     n = len(explanation.predictions)
     if not n:
         return []
@@ -33,11 +33,12 @@ def row_cards(network: TargetNetwork, explanation: Explanation, frame: pd.DataFr
     strange = next((i for i, reasons in enumerate(explanation.unlike) if reasons), None)
     if strange is not None:
         chosen = {"usual": chosen["usual"], "unlike the training rows": strange} | chosen
-    cards, seen = [], set()
+    cards: list[Markup] = []
+    seen: set[int] = set()
     for what, i in chosen.items():
         if i not in seen and len(cards) < 4:
             seen.add(i)
-            cards.append(_card(network, explanation, frame, i, what))
+            cards.append(_card(network, explanation, frame, i, f"Row {i * step} ({what})"))
     return cards
 
 
@@ -53,7 +54,7 @@ def _card(network: TargetNetwork, explanation: Explanation, frame: pd.DataFrame,
         chances = np.exp(log_chances(out[None]))[0]
         code = int(chances.argmax())
         said = f"{network.classes[code]}, chance {percent(float(chances[code]), 1)}"
-    head = h("h3", f"Row {i} ({what}): {said}")
+    head = h("h3", f"{what}: {said}")
     note = [h("p", f"Unlike the training rows: {reason}.") for reason in explanation.unlike[i][:3]]
     unit_said = {"value": f"in units of {explanation.outputs[o]}", "log odds": f"in log odds of {explanation.outputs[o]}"}
     foot = h("p", unit_said.get(unit, f"in logits of {explanation.outputs[o]} against the mean of all classes"))

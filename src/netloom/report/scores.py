@@ -86,7 +86,9 @@ def score_cards(scores: Scores | None) -> list[Markup]:
         if math.isfinite(gap):
             word = "better" if (gap > 0) == (main in HIGHER) else "worse"
             sure = "; this is within the noise" if not abs(gap) > 2 * error else ""
-    XX.append(h("p", f"{said} baseline{sure}. ± is one standard error; pictures show two.", class_="note"))
+            than = f"{shown(abs(gap), error)} {word} than that of {MODELS.get(rival, rival)}"
+            said = f"On the same rows its {score_name(main)} is {than}, the best"
+            parts.append(h("p", f"{said} baseline{sure}. ± is one standard error; pictures show two.", class_="note"))
     return parts
 
 

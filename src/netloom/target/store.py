@@ -113,7 +113,7 @@ def _put_together(tensors: dict[str, np.ndarray], header: dict[str, Any]) -> Tar
         _check(value.shape == wanted[name], f"{name} has a wrong shape")
     described = [header[name] for name in ("architecture", "metrics", "provenance")]
     _check(all(isinstance(part, dict) for part in described), "its description is not readable")
-    return TargetNetwork(schema, weights, kind, classes, tuple(names), *described, reference=_reference(tensors, schema))
+    return TargetNetwork(schema, weights, kind, classes, tuple(names), *described, _reference(tensors, schema))  # type: ignore[misc]
 
 
 def _reference(tensors: dict[str, np.ndarray], schema: Schema) -> Reference | None:
