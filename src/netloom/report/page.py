@@ -34,9 +34,7 @@ def build_page(network: TargetNetwork, explanation: Explanation | None, given: G
         _section("rows", "Rows explained", _rows(network, given)),
         _section("data", f"The table {given.name}" if given else "", given_section(given) if given else []),
         _section("network", "The network", _network(network)),
-        _section(
-            "card", "Model card", [facts(network, file), h("h3", "What it is for, and what not", style="margin-top:1rem"), limits(network)]
-        ),
+        _section("card", "Model card", [facts(network, file), h("h3", "What it is for, and what not"), limits(network)]),
         _section("schema", "Columns in training", [schema_table(network)]),
     ]
     kept = [section for section in sections if section is not None]
@@ -140,12 +138,12 @@ def _columns(network: TargetNetwork, explanation: Explanation | None) -> list[Ma
     return [
         h("p", words),
         share_table(explanation),
-        h("h3", "Shapes", style="margin-top:1.4rem"),
+        h("h3", "Shapes"),
         h("p", shapes),
         key(explanation),
         h("div", shape_cards(explanation), class_="grid"),
         h("p", f"{more} more columns move it less.", class_="note") if more > 0 else join([]),
-        h("h3", "Pairs", style="margin-top:1.4rem"),
+        h("h3", "Pairs"),
         h("p", pairs),
         pair_card(explanation),
     ]

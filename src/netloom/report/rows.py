@@ -16,6 +16,7 @@ from netloom.target.network import TargetNetwork
 __all__ = ["row_cards"]
 
 PARTS = 8
+ROOM = 20  # letters of a name with its value
 
 
 def row_cards(network: TargetNetwork, explanation: Explanation, frame: pd.DataFrame, step: int = 1) -> list[Markup]:
@@ -53,7 +54,7 @@ def _card(network: TargetNetwork, explanation: Explanation, frame: pd.DataFrame,
     if network.classes is not None:
         chances = np.exp(log_chances(out[None]))[0]
         code = int(chances.argmax())
-        said = f"{network.classes[code]}, chance {percent(float(chances[code]), 1)}"
+        said = f"{network.classes[code]}, chance {_chance(float(chances[code]))}"
     head = h("h3", f"{what}: {said}")
     note = [h("p", f"Unlike the training rows: {reason}.") for reason in explanation.unlike[i][:3]]
     unit_said = {"value": f"in units of {explanation.outputs[o]}", "log odds": f"in log odds of {explanation.outputs[o]}"}
@@ -81,9 +82,7 @@ def _waterfall(explanation: Explanation, frame: pd.DataFrame, i: int, parts: np.
         at = top + step * (k + 1)
         x0, x1 = frame_.x(float(ends[k])), frame_.x(float(ends[k + 1]))
         fill = "var(--accent)" if size >= 0 else "var(--second)"
-        drawn.append(
-            h("g", h("title", name), h("text", shorten(name, 20), x=left - 8, y=at + step / 2 + 4, text_anchor="end", class_="ink"))
-        )
+        drawn.append(h("g", h("title", name), h("text", _fitted(name), x=left - 8, y=at + step / 2 + 4, text_anchor="end", class_="ink")))
         drawn.append(h("rect", x=min(x0, x1), y=at + 4, width=max(abs(x1 - x0), 1.0), height=step - 8, fill=fill, rx=2))
         text = f"+{number(size)}" if size >= 0 else number(size)
         room = max(x0, x1) + 4 + 6.5 * len(text) < 340
@@ -114,3 +113,15 @@ def _named(explanation: Explanation, frame: pd.DataFrame, i: int, j: int) -> str
     if pd.isna(value):
         return f"{name} missing"
     return f"{name} = {value:.5g}" if isinstance(value, float | np.floating) else f"{name} = {value}"
+
+
+def _chance(value: float) -> str:
+    return "above 99.9 %" if value > 0.9994 else percent(value, 1)
+
+
+def _fitted(name: str) -> str:
+    """A name with its value in the room there is: the value is kept, the name is cut."""
+    column, sign, value = name.rpartition(" = ")
+    if len(name) <= ROOM or not sign or len(value) > ROOM - 8:
+        return shorten(name, ROOM)
+    return f"{shorten(column, ROOM - len(value) - 3)} = {value}"

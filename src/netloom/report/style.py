@@ -15,6 +15,7 @@ header p.lead{color:var(--ink);font-size:1.1rem}
 nav{margin:1rem 0 0;font-size:.9rem;display:flex;flex-wrap:wrap;gap:.2rem 1rem}
 a{color:var(--accent)}
 section{margin-top:2.2rem}
+section>h3{margin-top:1.4rem}
 h2{font-size:1.2rem;margin:0 0 .3rem}
 h3{font-size:.95rem;margin:0 0 .3rem;overflow-wrap:anywhere}
 section>p,figcaption,.note{color:var(--soft);font-size:.92rem;max-width:46rem;margin:.2rem 0 .8rem}
@@ -26,10 +27,11 @@ section>p,figcaption,.note{color:var(--soft);font-size:.92rem;max-width:46rem;ma
 .warn ul{margin:.2rem 0 0;padding-left:1.2rem}
 .warn li{margin:.25rem 0;overflow-wrap:anywhere}
 .scroll{overflow-x:auto;-webkit-overflow-scrolling:touch}
+.scroll td,.scroll th{overflow-wrap:break-word}
 table{border-collapse:collapse;font-size:.92rem;width:100%;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:.3rem .7rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top}
-td{overflow-wrap:anywhere}
-thead th{color:var(--soft);font-weight:500;white-space:nowrap}
+td,th{overflow-wrap:anywhere}
+thead th{color:var(--soft);font-weight:500;white-space:nowrap;overflow-wrap:normal}
 tr:last-child>*{border-bottom:0}
 .n{text-align:right;white-space:nowrap;overflow-wrap:normal}
 .ours{font-weight:600}

@@ -111,9 +111,9 @@ def _put_together(tensors: dict[str, np.ndarray], header: dict[str, Any]) -> Tar
     _check(set(extra) <= set(wanted), "holds tensors that no network has")
     for name, value in extra.items():
         _check(value.shape == wanted[name], f"{name} has a wrong shape")
-    described = [header[name] for name in ("architecture", "metrics", "provenance")]
-    _check(all(isinstance(part, dict) for part in described), "its description is not readable")
-    return TargetNetwork(schema, weights, kind, classes, tuple(names), *described, _reference(tensors, schema))  # type: ignore[misc]
+    architecture, metrics, provenance = (header[name] for name in ("architecture", "metrics", "provenance"))
+    _check(all(isinstance(part, dict) for part in (architecture, metrics, provenance)), "its description is not readable")
+    return TargetNetwork(schema, weights, kind, classes, tuple(names), architecture, metrics, provenance, _reference(tensors, schema))
 
 
 def _reference(tensors: dict[str, np.ndarray], schema: Schema) -> Reference | None:

@@ -159,7 +159,7 @@ def _knots(f: int, reference: Reference, reading: Reading) -> np.ndarray:
 def _line(knots: np.ndarray, width: int, text: Callable[[float], str]) -> Any:
     """A curve through where the training rows are: wild values at the ends are left out; or single values where there are few."""
     few = np.unique(knots)
-    if len(few) <= FEW and len(few) < len(knots):
+    if len(few) <= FEW and (len(few) < len(knots) or (few == np.floor(few)).all()):
         share = np.array([(knots == value).mean() for value in few])
         return few, tuple(map(text, few)), share, _placed(few[:, None], width), knots
     low, middle, high = knots[1], knots[len(knots) // 2], knots[-2]
