@@ -17,7 +17,12 @@ def test_a_shape_is_the_mean_output_with_the_column_set(make_network, kind):
     base = network.weights.forward(network.schema.encode(rows)).mean(axis=0)
     shapes = {shape.name: shape for shape in explanation.shapes}
     assert set(shapes) == set(EXAMPLES) | {"weight"}
-    for name, g, value in [("size", 7, shapes["size"].values[7]), ("colour", 1, shapes["colour"].labels[1]), ("member", 1, True), ("age", -1, np.nan)]:
+    for name, g, value in [
+        ("size", 7, shapes["size"].values[7]),
+        ("colour", 1, shapes["colour"].labels[1]),
+        ("member", 1, True),
+        ("age", -1, np.nan),
+    ]:
         changed = rows.assign(**{name: value})
         moved = network.weights.forward(network.schema.encode(changed)).mean(axis=0) - base
         np.testing.assert_allclose(shapes[name].effect[g], moved, rtol=1e-3, atol=1e-3 * np.abs(base).max())
