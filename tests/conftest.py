@@ -42,7 +42,8 @@ def make_network():
             bias = rng.normal(size=neurons).astype(np.float32)
             layers = [Layer(0, first, bias), Layer(1, second, bias), Layer(0, first[:, ::-1].copy(), bias, (0,), onto)]
         outputs = 1 if kind == "regression" or classes == 2 else classes
-        bare = Weights(views, tuple(layers), np.zeros((0, outputs), np.float32), np.zeros(outputs, np.float32), *np.array([[0.0], [1.0]]))
+        nothing = np.zeros((0, outputs), np.float32), np.zeros(outputs, np.float32)
+        bare = Weights(views, tuple(layers), *nothing, np.zeros(1), np.ones(1))
         F = bare.features(X)
         if kind == "regression":
             y = signal.to_numpy()[:, None]

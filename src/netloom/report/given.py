@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,8 +61,11 @@ def look_at(network: TargetNetwork, table: Any, name: str) -> Given:
             found = check_task(task)
         except DataError:  # one class only, or too few rows: nothing to check
             found = []
-    explanation = network.explain(some)
-    return Given(name, len(frame), some, step, explanation, drift(network, frame), losses(network, frame) if labelled else None, found)
+    scored = None
+    if labelled:
+        with contextlib.suppress(DataError):  # no row has a target that the network knows: the rest can be told all the same
+            scored = losses(network, frame)
+    return Given(name, len(frame), some, step, network.explain(some), drift(network, frame), scored, found)
 
 
 def given_findings(given: Given) -> list[Finding]:
@@ -90,7 +94,7 @@ def given_section(given: Given) -> list[Markup]:
     if given.losses is not None:
         parts += _losses(given, given.losses)
     else:
-        parts.append(h("p", "The table has no target, so there is no score on it.", class_="note"))
+        parts.append(h("p", "The table has no target that the network knows, so there is no score on it.", class_="note"))
     parts += [h("h3", "Then and now, column by column"), _drift_table(given)]
     strange = [(i, reasons) for i, reasons in enumerate(given.explanation.unlike) if reasons]
     looked = len(given.explanation.unlike)
