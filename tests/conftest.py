@@ -62,9 +62,7 @@ def make_network():
         reference = learn_reference(schema, X)
         architecture = {"head": "ridge", "members": [{"family": "cells", "penalty": 5.0, "weight": 1.0}], "why": "made for a test"}
         provenance = {"rows": n, "created": "2024-01-01T00:00:00+00:00", "seed": seed}
-        network = TargetNetwork(
-            schema, weights, "regression" if kind == "regression" else "classification", labels, ("y",), architecture, {}, provenance, reference
-        )
+        network = TargetNetwork(schema, weights, kind, labels, ("y",), architecture, {}, provenance, reference)
         return network, frame.assign(y=named.to_numpy())
 
     return make

@@ -86,6 +86,6 @@ def _codes(values: pd.Series, name: str) -> np.ndarray:
         seen = x[np.isfinite(x)]
         if not len(seen):
             return np.zeros(len(x), dtype=int)
-        edges = np.unique(np.quantile(seen, np.linspace(0, 1, BINS + 1)[1:-1]))
+        edges = np.unique(np.quantile(seen, np.linspace(0, 1, min(BINS, max(4, len(seen) // 15)) + 1)[1:-1]))
         return np.where(np.isnan(x), len(edges) + 1, np.searchsorted(edges, x, side="left"))
     return pd.factorize(values.astype(str).to_numpy(dtype=object))[0] + 1  # missing is -1
