@@ -17,7 +17,7 @@ from netloom.loom.families import FAMILIES, families_named
 from netloom.loom.loom import Loom
 from netloom.loom.pool import weave_pool
 from netloom.loom.rows import Rows, canonical_rows, folds_of, spread
-from netloom.target.budget import Budget, default_budget
+from netloom.target.budget import Budget
 from netloom.target.calibration import class_losses, coverage_of_folds, fan, interval_quantiles, log_chances, reliability, temperature_of
 from netloom.target.heads import HEADS
 from netloom.target.network import TargetNetwork
@@ -103,6 +103,8 @@ def fit(
     tell(0.8, "weaving on all rows")
     pool = weave_pool(loom, rows, parts={p for m in members for p in m.parts}, seed=seed, control=control)
     metrics, extra = _proof(chosen, tried, head)
+    if budget is not None and budget.max_bytes is not None and budget.max_bytes < 4 * PROOF:  # so few bytes are for the network
+        metrics.pop("calibration", None)
     architecture: dict[str, Any] = _architecture(candidates, members, tried, head, families, control)
     provenance = {
         "loom": loom.fingerprint(),
@@ -117,7 +119,7 @@ def fit(
     overhead = described_bytes(described | {"classes": None if task.classes is None else labels_to_json(task.classes)}, reference)
     overhead += PROOF if budget is None else 0
     pool = replace(pool, weights=replace(pool.weights, extra=extra))
-    weights = assemble(pool, rows, members, head, budget or default_budget(overhead), overhead)
+    weights = assemble(pool, rows, members, head, budget, overhead)
     temperature = metrics.get("temperature", 1.0)
     weights = replace(
         weights,

@@ -19,7 +19,6 @@ __all__ = ["WEAVE_ROWS", "Pool", "weave_pool"]
 WEAVE_ROWS = 1000  # rows the loom reads in one piece
 WIDE = 128  # with more columns than this, only the most telling ones are bent, ranked and woven
 RANDOM_NEURONS = 256
-WEAVINGS = 2  # per view, with other identities: the neurons of one weaving depend on luck, see docs/decisions
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,24 +63,19 @@ def weave_pool(loom: Hypernetwork, rows: Rows, *, parts: set[str], seed: int = 0
         start += RANDOM_NEURONS
     read = rows.take(spread(rows, WEAVE_ROWS))
     targets = read.targets if control != "shuffled" else read.targets[rng.permutation(read.n)]
-    for part, v in reads.items():
+    for member, (part, v) in enumerate(reads.items()):
         if part not in parts:
             continue
         sample = replace(sample_of(read, views[v]), targets=targets)
-        seeds = [seed * WEAVINGS + w for w in range(WEAVINGS)]
-        threads = weave_layers(loom, [sample] * WEAVINGS, seeds=seeds, blocks=blocks)
+        threads = weave_layers(loom, [sample], seeds=[seed * len(reads) + member], blocks=blocks)[0]
         if control == "random":
-            threads = [_random_like(one, views[v].features(read.X), rng) for one in threads]
-        width, own, prior = views[v].width, [np.arange(starts[v], starts[v + 1])], []
-        for one in threads:
-            first = len(layers)
-            layers += [Layer(v, a.weight, a.bias, tuple(first + e for e in a.earlier), a.onto) for a in one.layers]
-            H = sum(a.width for a in one.layers)
-            own.append(np.arange(start, start + H))
-            prior.append(one.prior[width:] / np.sqrt(WEAVINGS))
-            start += H
-        cells_prior = np.exp(np.mean([np.log(one.prior[:width]) for one in threads], axis=0))
-        index[part], priors[part] = np.concatenate(own), np.concatenate([cells_prior, *prior])
+            threads = _random_like(threads, views[v].features(read.X), rng)
+        first = len(layers)
+        layers += [Layer(v, a.weight, a.bias, tuple(first + e for e in a.earlier), a.onto) for a in threads.layers]
+        H = sum(a.width for a in threads.layers)
+        index[part] = np.concatenate([np.arange(starts[v], starts[v + 1]), np.arange(start, start + H)])
+        priors[part] = threads.prior
+        start += H
     outputs = rows.head_targets.shape[1]
     readout, intercept = np.zeros((start, outputs), np.float32), np.zeros(outputs, np.float32)
     centre, scale = (rows.centre, rows.scale) if rows.codes is None else (np.zeros(outputs), np.ones(outputs))

@@ -21,7 +21,7 @@ from netloom.loom.pool import WEAVE_ROWS, WIDE, Pool, most_telling
 from netloom.loom.rows import Rows, canonical_rows, spread
 from netloom.loom.views import make_view
 from netloom.loom.weave import Threads, sample_of, weave_layers
-from netloom.target.budget import Budget, default_budget
+from netloom.target.budget import Budget
 from netloom.target.calibration import interval_quantiles
 from netloom.target.heads import HEADS
 from netloom.target.network import TargetNetwork
@@ -107,16 +107,17 @@ def _finish(prepared: Prepared, threads: Threads, budget: Budget | None, provena
         chosen = select(pool, ("woven",), mean, deviation)
         assert chosen is not None
         first = rows.take(np.arange(len(blocks[0])))
-        member["penalty"], left_out = _strength(chosen, blocks[0], first, head)
+        own = pool.weights.extra
+        if own or not member["penalty"]:  # classes choose once, and keep the penalty when neurons are dropped
+            member["penalty"], left_out = _strength(chosen, blocks[0], first, head)
         coef, offset = solve(chosen, blocks, rows, head, member["penalty"])
         coef = coef * chosen.prior[:, None]
-        own = pool.weights.extra
         if own:
             judged = first.take(np.arange(len(left_out)))
             own = {"interval_quantiles": interval_quantiles((judged.targets - left_out) * rows.scale, judged.weight)}
         return replace(pool.weights, readout=coef.astype(np.float32), intercept=(offset - chosen.mean @ coef).astype(np.float32), extra=own)
 
-    weights = within(pool, rows, budget or default_budget(overhead), overhead, solved)
+    weights = within(pool, rows, budget, overhead, solved)
     return TargetNetwork(schema, weights, task.kind, task.classes, task.target_names, architecture, {}, provenance, reference)
 
 
@@ -128,9 +129,9 @@ def _strength(chosen: Selection, features: np.ndarray, rows: Rows, head: str) ->
     F = compress(F).features if F.shape[0] < F.shape[1] else F
     Y = readout_targets(rows, np.arange(rows.head_targets.shape[1]), head)
     weight = torch.as_tensor(rows.weight)
-    options = {"tolerance": 1e-4} if head == "logistic" else {}
-    path = HEADS[head].fit_path(F, Y, PENALTIES[head], weight, **options)
-    left_out = HEADS[head].leave_one_out(F, Y, path, PENALTIES[head], weight).numpy()
+    rough: dict[str, dict[str, Any]] = {"fit": {"tolerance": 1e-4}, "left out": {"together": 0}} if head == "logistic" else {}
+    path = HEADS[head].fit_path(F, Y, PENALTIES[head], weight, **rough.get("fit", {}))
+    left_out = HEADS[head].leave_one_out(F, Y, path, PENALTIES[head], weight, **rough.get("left out", {})).numpy()
     loss = [float(np.average(losses(outputs, rows, head), weights=rows.weight)) for outputs in left_out]
     best = int(np.argmin(loss))
     return PENALTIES[head][best], left_out[best]
