@@ -7,7 +7,8 @@ import pytest
 
 import netloom
 
-LAYERS = ["errors", "toolkit", "tasks", "target", "loom", "refine", "training", "export", "applications", "estimators", "evaluate", "cli"]
+LAYERS = ["errors", "toolkit", "tasks", "target", "explain", "report", "loom", "refine"]
+LAYERS += ["training", "export", "applications", "estimators", "evaluate", "cli"]
 ROOT = Path(netloom.__file__).parent
 
 

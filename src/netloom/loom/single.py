@@ -25,6 +25,7 @@ from netloom.target.budget import Budget
 from netloom.target.calibration import interval_quantiles
 from netloom.target.heads import HEADS
 from netloom.target.network import TargetNetwork
+from netloom.target.reference import learn_reference
 from netloom.target.solve import compress
 from netloom.target.store import described_bytes
 from netloom.target.weights import View, Weights
@@ -99,7 +100,8 @@ def _finish(prepared: Prepared, threads: Threads, budget: Budget | None, provena
     pool = Pool(bare, {"woven": np.arange(p)}, {"woven": threads.prior})
     member: dict[str, Any] = {"family": "woven", "penalty": 0.0, "weight": 1.0}
     architecture = {"head": head, "members": [member], "why": "woven in one pass; the penalty by leave-one-out"}
-    overhead = described_bytes({"schema": schema.to_json(), "architecture": architecture, "provenance": provenance})
+    reference = learn_reference(schema, rows.X, rows.weight) if budget is None else None  # a tight budget is for the network
+    overhead = described_bytes({"schema": schema.to_json(), "architecture": architecture, "provenance": provenance}, reference)
 
     def solved(pool: Pool, blocks: list[np.ndarray], mean: np.ndarray, deviation: np.ndarray) -> Weights:
         chosen = select(pool, ("woven",), mean, deviation)
@@ -116,7 +118,7 @@ def _finish(prepared: Prepared, threads: Threads, budget: Budget | None, provena
         return replace(pool.weights, readout=coef.astype(np.float32), intercept=(offset - chosen.mean @ coef).astype(np.float32), extra=own)
 
     weights = within(pool, rows, budget, overhead, solved)
-    return TargetNetwork(schema, weights, task.kind, task.classes, task.target_names, architecture, {}, provenance)
+    return TargetNetwork(schema, weights, task.kind, task.classes, task.target_names, architecture, {}, provenance, reference)
 
 
 def _strength(chosen: Selection, features: np.ndarray, rows: Rows, head: str) -> tuple[float, np.ndarray]:

@@ -18,6 +18,9 @@ from netloom.tasks.schema import Schema
 if TYPE_CHECKING:
     import pandas as pd
 
+    from netloom.target.explain import Explanation
+    from netloom.target.reference import Reference
+
 __all__ = ["TargetNetwork"]
 
 
@@ -35,6 +38,7 @@ class TargetNetwork:
     architecture : what was chosen and why: members with family, penalty, held-out score and weight, blocks, widths, head
     metrics : held-out scores with standard errors
     provenance : versions, fingerprint of the loom, seed, rows, date
+    reference : what the training rows looked like, in summary; None in networks from before it was kept
     """
 
     schema: Schema
@@ -45,6 +49,7 @@ class TargetNetwork:
     architecture: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    reference: Reference | None = None
 
     def decision_function(self, table: Any) -> np.ndarray:
         """Outputs before softmax: log odds (n,) for two classes, logits (n, C) for more, values (n, O) for regression."""
@@ -107,6 +112,22 @@ class TargetNetwork:
         if self.classes is not None:
             return np.exp(log_chances(outputs[None]))[0]
         return float(outputs[0]) if len(outputs) == 1 else outputs
+
+    def explain(self, table: Any = None, background: Any = None) -> Explanation:
+        """Rows explained column by column, adding up to the outputs exactly; and what each column and pair of columns does.
+
+        Parameters
+        ----------
+        table : rows to explain; None for rows made up from the summary of the training rows
+        background : rows to compare with; None for made-up ones
+
+        Raises
+        ------
+        DataError : if there is no summary of the training rows (an old file) and no background
+        """
+        from netloom.target.explain import explain
+
+        return explain(self, table, background)
 
     @property
     def n_parameters(self) -> int:
