@@ -108,7 +108,19 @@ def run_vmap(call: Call) -> Any:
         lent = [(slot, p[name]) for name, slot in call.slots.items()]
         return call_with(call.module, lent, [(slot, q[name]) for name, slot in call.buffer_slots.items()], args, kwargs)
 
-    return torch.func.vmap(one, in_dims=(0, 0, 0), randomness="different")(parameters, buffers, tensors)
+    with through_layers():
+        return torch.func.vmap(one, in_dims=(0, 0, 0), randomness="different")(parameters, buffers, tensors)
+
+
+class through_layers:
+    """Transformer layers call their sublayers, not one kernel on their weights (torch's path for inference)."""
+
+    def __enter__(self) -> None:
+        self.before = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)
+
+    def __exit__(self, *error: object) -> None:
+        torch.backends.mha.set_fastpath_enabled(self.before)
 
 
 def fused_layers(call: Call) -> Layers:
@@ -148,7 +160,7 @@ def run_fused_raw(call: Call, layers: Layers, folds: tuple[int, ...]) -> Any:
             {attribute: call.buffers[name] for attribute, name in buffers.items()},
         )
         forwards.append((layer, partial(FUSED[type(layer)], lent)))
-    with patched(forwards):
+    with patched(forwards), through_layers():
         return call.module(*args, **kwargs)
 
 
