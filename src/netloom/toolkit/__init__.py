@@ -5,6 +5,7 @@
 """
 
 from netloom.errors import ToolkitError
+from netloom.toolkit import conditioning, generators, heads
 from netloom.toolkit.target import Target, hypernetize
 
-__all__ = ["Target", "ToolkitError", "hypernetize"]
+__all__ = ["Target", "ToolkitError", "conditioning", "generators", "heads", "hypernetize"]
