@@ -112,7 +112,10 @@ def score(model: nn.Module) -> tuple[float, float]:
     x, y = sample(2000, SHOTS + 100, g)
     model.eval()
     with torch.no_grad():
-        errors = [(model(a[:, :SHOTS], b[:, :SHOTS], a[:, SHOTS:]) - b[:, SHOTS:]).square().mean((1, 2)) for a, b in zip(x.split(250), y.split(250), strict=True)]
+        errors = [
+            (model(a[:, :SHOTS], b[:, :SHOTS], a[:, SHOTS:]) - b[:, SHOTS:]).square().mean((1, 2))
+            for a, b in zip(x.split(250), y.split(250), strict=True)
+        ]
     model.train()
     each = torch.cat(errors)
     return float(each.mean()), float(each.std() / len(each) ** 0.5)
@@ -134,7 +137,14 @@ def train(name: str, seed: int, iterations: int) -> dict[str, object]:
         optimizer.step()
         schedule.step()
     mse, error = score(model)
-    return dict(method=name, seed=seed, iterations=iterations, mse=f"{mse:.6f}", standard_error=f"{error:.6f}", cpu_seconds=round(time.process_time() - began))
+    return dict(
+        method=name,
+        seed=seed,
+        iterations=iterations,
+        mse=f"{mse:.6f}",
+        standard_error=f"{error:.6f}",
+        cpu_seconds=round(time.process_time() - began),
+    )
 
 
 def main() -> None:

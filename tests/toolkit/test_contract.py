@@ -71,7 +71,10 @@ LAYERS = {
     "rmsnorm": lambda: (nn.RMSNorm(4), floats(5, 3, 4)),
     "attention": lambda: (nn.MultiheadAttention(4, 2, batch_first=True), floats(5, 3, 4) * 3),
     "attention time first": lambda: (nn.MultiheadAttention(4, 2, bias=False), floats(3, 5, 4) * 3),
-    "attention other sizes": lambda: (nn.MultiheadAttention(4, 1, kdim=3, vdim=2, batch_first=True), (*floats(5, 3, 4), *floats(5, 6, 3), *floats(5, 6, 2))),
+    "attention other sizes": lambda: (
+        nn.MultiheadAttention(4, 1, kdim=3, vdim=2, batch_first=True),
+        (*floats(5, 3, 4), *floats(5, 6, 3), *floats(5, 6, 2)),
+    ),
     "rnn": lambda: (nn.RNN(3, 4, nonlinearity="relu", batch_first=True), floats(5, 6, 3)),
     "gru": lambda: (nn.GRU(3, 4, num_layers=2), floats(6, 5, 3)),
     "gru with state": lambda: (nn.GRU(3, 4, batch_first=True), (*floats(5, 6, 3), *floats(1, 5, 4))),
@@ -90,7 +93,6 @@ def make(name, tasks, seed=0):
     inputs = zip(*(LAYERS[name]()[1] for _ in range(tasks)), strict=True)
     args = tuple(torch.stack(parts) for parts in inputs)
     return module.double(), tuple(x.double().requires_grad_() if x.is_floating_point() else x for x in args)
-
 
 
 def plain_modules(module, parameters, args, outputs_weight):

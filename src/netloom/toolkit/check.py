@@ -17,7 +17,7 @@ __all__ = ["check_finite", "check_tensors", "check_inputs"]
 
 def check_tensors(slots: Mapping[str, Slot], given: Mapping[str, Tensor], kind: str = "parameter") -> int:
     """The number of tasks B; every slot has a tensor (B, *shape) of the module's dtype and device."""
-    if given.keys() != slots.keys():
+    if not isinstance(given, Mapping) or given.keys() != slots.keys():
         _explain_names(slots, given, kind)
     tasks = -1
     for name, slot in slots.items():

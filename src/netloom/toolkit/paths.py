@@ -20,7 +20,20 @@ from netloom.toolkit.fused import FUSED, Lent, NotFusable, keeps_statistics
 from netloom.toolkit.lend import call_with, patched
 from netloom.toolkit.slots import Slot
 
-__all__ = ["Call", "Layers", "Plan", "fused_layers", "run_fused", "run_fused_raw", "run_loop", "run_single", "run_one", "run_vmap", "task_of", "unfold"]
+__all__ = [
+    "Call",
+    "Layers",
+    "Plan",
+    "fused_layers",
+    "run_fused",
+    "run_fused_raw",
+    "run_loop",
+    "run_single",
+    "run_one",
+    "run_vmap",
+    "task_of",
+    "unfold",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +53,9 @@ class Call:
         """What a plan depends on: mode, gradients, sizes apart from B and n."""
         leaves, spec = tree_flatten((self.args, self.kwargs))
         kinds = tuple(
-            (leaf.shape[2:], leaf.ndim, leaf.ndim > 1 and leaf.shape[1] == 1, leaf.dtype, leaf.device) if isinstance(leaf, Tensor) else type(leaf)
+            (leaf.shape[2:], leaf.ndim, leaf.ndim > 1 and leaf.shape[1] == 1, leaf.dtype, leaf.device)
+            if isinstance(leaf, Tensor)
+            else type(leaf)
             for leaf in leaves
         )
         return self.module.training, torch.is_grad_enabled(), self.tasks == 1, kinds, str(spec)
@@ -186,5 +201,3 @@ def unfold(y: Tensor, tasks: int, dim: int) -> Tensor:
     if dim == 0:
         return y.view(tasks, -1, *y.shape[1:]) if y.is_contiguous() and y.numel() else y.unflatten(0, (tasks, y.shape[0] // tasks))
     return y.unflatten(dim, (tasks, y.shape[dim] // tasks)).movedim(dim, 0)
-
-

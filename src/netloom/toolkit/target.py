@@ -6,6 +6,7 @@ Read `Target.forward`: one task is a plain call; several go through `paths`: fus
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -138,7 +139,7 @@ class Target(nn.Module):
         plan = self._plan(call)
         self.path, self.reason = plan.path, plan.reason
         if plan.path == "fused":
-            return run_fused(call, plan)
+            return _taken(partial(run_fused, plan=plan), call)
         return _taken(run_vmap if plan.path == "vmap" else run_loop, call)
 
     def _plan(self, call: Call) -> Plan:

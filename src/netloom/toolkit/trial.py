@@ -153,7 +153,10 @@ class Snapshot:
 
     def __init__(self, module: nn.Module) -> None:
         self.held = [
-            (owner, name, tensor, tensor.clone()) for owner in module.modules() for name, tensor in owner._buffers.items() if tensor is not None
+            (owner, name, tensor, tensor.clone())
+            for owner in module.modules()
+            for name, tensor in owner._buffers.items()
+            if tensor is not None
         ]
 
     def restore(self) -> None:
@@ -202,7 +205,7 @@ def _tried(call: Call, snapshot: Snapshot) -> Iterator[Call]:
 
 
 def _disturbed(value: Any) -> Any:
-    """Other numbers of the same kind: noise on floats, a shuffle of integers where all tasks have the same."""
+    """Other numbers of the same kind: noise on floats; integers drawn from their own where all tasks have the same."""
     if not isinstance(value, Tensor):
         return value
     own = value.detach()
@@ -212,5 +215,5 @@ def _disturbed(value: Any) -> Any:
             own = own + (0.2 * spread + 0.02) * torch.randn_like(own)
         return own.requires_grad_(value.requires_grad)
     if own.dtype != torch.bool and len(own) > 1 and torch.equal(own, own[:1].expand_as(own)):
-        return torch.stack([task.flatten()[torch.randperm(task.numel(), device=task.device)].view_as(task) for task in own])
+        return torch.stack([task.flatten()[torch.randint(max(task.numel(), 1), task.shape, device=task.device)] for task in own])
     return own

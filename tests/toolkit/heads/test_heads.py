@@ -14,7 +14,9 @@ from netloom.toolkit.heads import HEADS, gaussian, logistic, ridge, svm
 def problem(n=20, p=3, outputs=2, batch=(), seed=0):
     g = torch.Generator().manual_seed(seed)
     F = torch.randn(*batch, n, p, generator=g, dtype=torch.float64)
-    logits = F @ torch.randn(p, outputs, generator=g, dtype=torch.float64) + torch.randn(*batch, n, outputs, generator=g, dtype=torch.float64)
+    logits = F @ torch.randn(p, outputs, generator=g, dtype=torch.float64) + torch.randn(
+        *batch, n, outputs, generator=g, dtype=torch.float64
+    )
     return F, torch.nn.functional.one_hot(logits.argmax(-1), outputs).double(), logits
 
 
@@ -47,7 +49,9 @@ def test_svm_equals_scikit_learn_but_for_its_penalised_intercept():
     F, Y, _ = problem(40, 3, 3)
     ours = svm(F, Y, 1.0)
     for k in range(3):
-        theirs = LinearSVC(C=1.0, loss="squared_hinge", intercept_scaling=100.0, tol=1e-10, max_iter=200_000).fit(F.numpy(), Y[:, k].numpy())
+        theirs = LinearSVC(C=1.0, loss="squared_hinge", intercept_scaling=100.0, tol=1e-10, max_iter=200_000).fit(
+            F.numpy(), Y[:, k].numpy()
+        )
         margins = theirs.decision_function(F.numpy())
         np.testing.assert_allclose(ours(F)[:, k], margins, atol=2e-3)
 

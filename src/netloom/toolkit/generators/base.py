@@ -30,6 +30,8 @@ class Generator(nn.Module):
     """
 
     takes_sets = False  # whether conditions may be sets of tokens (B, S, C)
+    additive = True  # whether parameters are start + scale * numbers; else they modulate the start and cannot do without it
+    independent = True  # whether weights of one layer are uncorrelated at first, as rules for variances assume
 
     def __init__(
         self, shapes: Mapping[str, Sequence[int]], condition_size: int, *, start: Mapping[str, Tensor] | None = None, spread: float = 0.1
@@ -50,7 +52,7 @@ class Generator(nn.Module):
             raise ToolkitError("start must hold one tensor per name in shapes, of that shape; use target.initial()")
         flat = torch.cat([start[name].detach().reshape(-1).to(torch.get_default_dtype()) for name in self.shapes])
         self.start = nn.Parameter(flat)  # (P,)  theta0, learned
-        self.register_buffer("scale", scales(self.shapes), persistent=False)  # (P,)  size of an ordinary weight at each place
+        self.register_buffer("scale", scales(self.shapes))  # (P,)  size of an ordinary weight at each place
         self.scale: Tensor
 
     @property
@@ -79,7 +81,10 @@ class Generator(nn.Module):
     def split(self, flat: Tensor) -> dict[str, Tensor]:
         """Numbers (B, P) or (P,) as tensors by name."""
         parts = flat.split(self.sizes, -1)
-        return {name: part.unflatten(-1, shape) if shape else part[..., 0] for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
+        return {
+            name: part.unflatten(-1, shape) if shape else part[..., 0]
+            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
+        }
 
     def parts(self, flat: Tensor) -> dict[str, Tensor]:
         """Numbers (..., P) by name, each still flat."""

@@ -24,6 +24,8 @@ class FiLM(Generator):
     hidden : widths of layers between the condition and the linear map
     """
 
+    additive = False
+
     def __init__(self, shapes: Mapping[str, Sequence[int]], condition_size: int, *, hidden: Sequence[int] = (), **options: Any) -> None:
         super().__init__(shapes, condition_size, **options)
         self.trunk, width = trunk(condition_size, hidden)

@@ -37,6 +37,8 @@ class Neurons(Generator):
     width : D of a token
     """
 
+    independent = False  # weights of one layer share tokens
+
     def __init__(self, shapes: Mapping[str, Sequence[int]], condition_size: int, *, width: int = 32, **options: Any) -> None:
         super().__init__(shapes, condition_size, **options)
         self.counts: list[int] = []  # tokens per parameter: units, then their inputs
@@ -48,7 +50,9 @@ class Neurons(Generator):
         self.norm = nn.LayerNorm(width)
         self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
         self.of_units = nn.ModuleList(nn.Linear(width, width if len(shape) >= 2 else 1, bias=False) for shape in self.shapes.values())
-        self.of_inputs = nn.ModuleList(nn.Linear(width, width, bias=False) if len(shape) >= 2 else nn.Identity() for shape in self.shapes.values())
+        self.of_inputs = nn.ModuleList(
+            nn.Linear(width, width, bias=False) if len(shape) >= 2 else nn.Identity() for shape in self.shapes.values()
+        )
         with torch.no_grad():
             for units, inputs in zip(self.of_units, self.of_inputs, strict=True):
                 units.weight.normal_(0, self.spread / width**0.5)  # type: ignore[operator, union-attr]

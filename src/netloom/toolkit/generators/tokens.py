@@ -46,7 +46,7 @@ class Tokens(Generator):
     groups : tokens per matrix; the more, the finer
     """
 
-    takes_sets = True
+    takes_sets, additive = True, False
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Tokens(Generator):
     def emit(self, condition: Tensor) -> dict[str, Tensor]:
         task = self.read(condition if condition.ndim == 3 else condition[:, None])  # (B, S, D)
         B, S, _ = task.shape
-        x = self.blocks(torch.cat([task, self.tokens.expand(B, *self.tokens.shape)], 1))
+        x = self.blocks(torch.cat([task, self.tokens + task.mean(1, keepdim=True)], 1))  # the task is in every token from the start
         tokens = self.norm(x[:, S:]).split(list(self.groups.values()), 1)
         starts, scale = self.split(self.start), self.split(self.scale)
         out = {}
