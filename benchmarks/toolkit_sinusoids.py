@@ -3,8 +3,8 @@
     python benchmarks/toolkit_sinusoids.py --seeds 3                     # all methods, as in results/toolkit_sinusoids.csv
     python benchmarks/toolkit_sinusoids.py --methods maml --iterations 2000
 
-Methods: features (one shared network, ridge readout), generated (the network's weights generated from the support, ridge readout), attention
-(all weights generated, nothing solved), deepset (the same with a deep set), maml (five inner steps, second order).
+Methods: features (one shared network, ridge readout), generated (the network's weights generated from the support, ridge readout),
+attention (all weights generated, nothing solved), deepset (the same with a deep set), maml (five inner steps, second order).
 """
 
 import os

@@ -1,6 +1,7 @@
 """The tasks of the article's example: classification and regression mixed, when a network is satisfactory, and the picture of the loop.
 
-Every task has 40 labelled rows for the hypernetwork to read and 200 more to judge by, x in 4 dimensions, a direction and an offset of its own.
+Every task has 40 labelled rows for the hypernetwork to read and 200 more to judge by, x in 4 dimensions, a direction and an offset of
+its own.
 """
 
 from pathlib import Path
@@ -51,13 +52,13 @@ def satisfactory(target: str, kind: str, out: torch.Tensor, y: torch.Tensor) -> 
     if kind == "classification":
         return float(((out > (0 if target == "svm" else 0.5)) == (y > 0.5)).float().mean()) >= 0.9
     out = (out + 1) / 2 if target == "svm" else out
-    return float(1 - (out - y).square().mean() / y.var(correction=0)) >= 0.8
+    return bool(1 - (out - y).square().mean() / y.var(correction=0) >= 0.8)
 
 
 def summary(steps: list[int]) -> str:
     first, last = sorted(steps[:10]), sorted(steps[-40:])
-    at_once = sum(s == 0 for s in steps[-40:]) / 40
-    return f"steps per task: median of the first 10: {first[5]}, of the last 40: {last[20]}; {at_once:.0%} of the last 40 were satisfactory at once"
+    at_once = sum(s == 0 for s in last) / 40
+    return f"median steps, first 10 tasks: {first[5]:>3}, last 40: {last[20]:>3}; satisfactory at once: {at_once:.0%} of the last 40"
 
 
 def draw(curves: dict[str, list[int]], path: Path, title: str) -> None:

@@ -28,9 +28,8 @@ def build(name: str) -> tuple[keras.Model, keras.Model, keras.Model]:
     target = keras.Sequential([keras.Input((D,)), *TARGETS[name]()])
     count = sum(int(torch.Size(v.shape).numel()) for v in target.trainable_variables)
     read = keras.Sequential([keras.Input((D + 2,)), keras.layers.Dense(128, activation="gelu"), keras.layers.Dense(128)])
-    write = keras.Sequential(
-        [keras.Input((128,)), keras.layers.LayerNormalization(), keras.layers.Dense(128, activation="gelu"), keras.layers.Dense(count)]
-    )
+    layers = keras.layers
+    write = keras.Sequential([keras.Input((128,)), layers.LayerNormalization(), layers.Dense(128, activation="gelu"), layers.Dense(count)])
     return target, read, write
 
 

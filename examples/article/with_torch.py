@@ -2,8 +2,9 @@
 
     python examples/article/with_torch.py [--out FOLDER]
 
-Targets: sigma(W x + b), a multilayer perceptron, a support vector machine. The loop is the article's: generate, train the hypernetwork until
-the target is satisfactory on this task, next task. Later tasks need fewer steps, in the end none: that is the point of a hypernetwork.
+Targets: sigma(W x + b), a multilayer perceptron, a support vector machine. The loop is the article's: generate, train the hypernetwork
+until the target is satisfactory on this task, next task. Later tasks need fewer steps, in the end none: that is the point of a
+hypernetwork.
 """
 
 import argparse

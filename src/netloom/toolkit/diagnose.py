@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ GREEDY = 0.95
 
 @dataclass(frozen=True)
 class LayerReport:
-    """One layer: variance of its output, variance relative to the input's, share of its units that never fire (NaN where that has no sense)."""
+    """One layer: variance of its output, the same relative to the input's, share of its units that never fire (NaN for no activation)."""
 
     name: str
     variance: float
@@ -163,7 +164,7 @@ def _layer_reports(seen: dict[str, tuple[nn.Module, list[Tensor]]], reference: f
 def _findings(
     layers: tuple[LayerReport, ...], parameters: tuple[ParameterReport, ...], condition: float, output: float, loss: float
 ) -> Iterator[str]:
-    if not loss == loss or loss in (float("inf"), float("-inf")):
+    if not math.isfinite(loss):
         yield "the loss is not finite: lower the learning rate, clip gradients, start with initialise.bias_init"
     loud = next((layer for layer in layers if not layer.relative <= LOUD), None)
     if loud:
@@ -172,7 +173,7 @@ def _findings(
     if quiet:
         yield f"outputs of '{quiet.name}' have {quiet.relative:.2g} times the variance of the input: use initialise.hyperfan_in, or a start"
     if condition < SAME:
-        yield f"the conditions of different tasks are the same up to {condition:.2%}: the reader, not the generator, is at fault; normalise its inputs"
+        yield f"the conditions of different tasks are the same up to {condition:.2%}: look at the reader and normalise its inputs"
     elif output < SAME:
         yield (
             f"different tasks get the same network (outputs differ by {output:.2%}): raise the generator's spread, "

@@ -1,8 +1,8 @@
 """Where a hypernetwork starts. The usual mistake: initialise it like any network, and the network it generates explodes or dies.
 
 `bias_init` starts from theta0 with no (or a small) difference; `hyperfan_in` and `hyperfan_out` give generated weights the variance that
-keeps activations, or gradients, of one size (Chang et al. 2020); `ConstantMagnitude` stops outputs from growing with the condition (Ortiz et
-al. 2023, "magnitude invariant parametrizations"). Generators start from theta0 by themselves: use these to start otherwise.
+keeps activations, or gradients, of one size (Chang et al. 2020); `ConstantMagnitude` stops outputs from growing with the condition
+(Ortiz et al. 2023, "magnitude invariant parametrizations"). Generators start from theta0 by themselves: use these to start otherwise.
 """
 
 from __future__ import annotations

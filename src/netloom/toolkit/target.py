@@ -1,6 +1,7 @@
 """Any PyTorch module as the target of a hypernetwork: its chosen parameters come from outside, one set per task.
 
-Read `Target.forward`: one task is a plain call; several go through `paths`: fused where that gives the same numbers, else vmap, else a loop.
+Read `Target.forward`: one task is a plain call; several go through `paths`: fused where that gives the same numbers, else vmap, else a
+loop.
 """
 
 from __future__ import annotations

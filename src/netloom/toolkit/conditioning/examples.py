@@ -1,7 +1,7 @@
 """Conditions read from a task's labelled examples: the order of the examples never matters, their number may vary.
 
-`DeepSet` averages what each example says (Zaheer et al. 2017); `AttentionSet` lets learned queries look for what they need, examples looking
-at each other first (Lee et al. 2019, induced points left out).
+`DeepSet` averages what each example says (Zaheer et al. 2017); `AttentionSet` lets learned queries look for what they need, examples
+looking at each other first (Lee et al. 2019, induced points left out).
 """
 
 from __future__ import annotations

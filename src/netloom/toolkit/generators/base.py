@@ -1,8 +1,9 @@
 """What every generator is: a condition (B, C) in, parameters {name: (B, *shape)} out, around one learned start.
 
-``parameters = start + difference(condition)``. The start (theta0) is what an untrained network of that shape would have, or the module's own
-values; ``spread`` is how large the differences between tasks are at first, relative to the start's own size: 0 is a zero-initialised
-difference, all tasks alike. Without a start a generator's outputs grow with its condition and training suffers (Ortiz et al. 2023).
+``parameters = start + difference(condition)``. The start (theta0) is what an untrained network of that shape would have, or the
+module's own values; ``spread`` is how large the differences between tasks are at first, relative to the start's own size: 0 is a
+zero-initialised difference, all tasks alike. Without a start a generator's outputs grow with its condition and training suffers (Ortiz
+et al. 2023).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Gradients through a solved problem, by the implicit function theorem: differentiate what holds at the solution, not how it was found.
 
-At the minimum of L(w; t) the gradient g(w; t) is 0, so dw/dt = -H^-1 dg/dt (Gould et al. 2016; for SVM heads Lee et al. 2019). One Newton step
-from the detached solution, with a detached Hessian, has value 0 and exactly that derivative. First derivatives only.
+At the minimum of L(w; t) the gradient g(w; t) is 0, so dw/dt = -H^-1 dg/dt (Gould et al. 2016; for SVM heads Lee et al. 2019). One
+Newton step from the detached solution, with a detached Hessian, has value 0 and exactly that derivative. First derivatives only.
 """
 
 from __future__ import annotations
