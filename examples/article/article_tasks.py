@@ -57,8 +57,8 @@ def satisfactory(target: str, kind: str, out: torch.Tensor, y: torch.Tensor) -> 
 
 def summary(steps: list[int]) -> str:
     first, last = sorted(steps[:10]), sorted(steps[-40:])
-    at_once = sum(s == 0 for s in last) / 40
-    return f"median steps, first 10 tasks: {first[5]:>3}, last 40: {last[20]:>3}; satisfactory at once: {at_once:.0%} of the last 40"
+    at_once = sum(s == 0 for s in last) / len(last)
+    return f"median steps, first 10 tasks: {first[len(first) // 2]:>3}, last 40: {last[len(last) // 2]:>3}; satisfactory at once: {at_once:.0%} of those"
 
 
 def draw(curves: dict[str, list[int]], path: Path, title: str) -> None:

@@ -86,6 +86,7 @@ def loop(name: str, tasks: int = TASKS, seed: int = 0) -> list[int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", type=int, default=TASKS)
     parser.add_argument("--out", type=Path, default=Path("docs/pictures"))
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -93,7 +94,7 @@ def main() -> None:
         print(f"{way:15} gradient reaches the hypernetwork: {'yes' if gradients_reach('mlp', way) else 'no'}")
     curves = {}
     for name in TARGETS:
-        curves[f"{name}, hypernetwork"] = loop(name)
+        curves[f"{name}, hypernetwork"] = loop(name, options.tasks)
         print(f"{name:6} hypernetwork  {summary(curves[f'{name}, hypernetwork'])}")
     draw(curves, options.out / "article_keras.png", "Keras 3: the later the task, the faster")
 

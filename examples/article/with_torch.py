@@ -69,13 +69,14 @@ def from_scratch(name: str, tasks: int = TASKS, seed: int = 0) -> list[int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", type=int, default=TASKS)
     parser.add_argument("--out", type=Path, default=Path("docs/pictures"))
     options = parser.parse_args()
     torch.set_num_threads(1)
     curves = {}
     for name in TARGETS:
-        curves[f"{name}, hypernetwork"] = loop(name)
-        curves[f"{name}, from scratch"] = from_scratch(name)
+        curves[f"{name}, hypernetwork"] = loop(name, options.tasks)
+        curves[f"{name}, from scratch"] = from_scratch(name, options.tasks)
         print(f"{name:6} hypernetwork  {summary(curves[f'{name}, hypernetwork'])}")
         print(f"{name:6} from scratch  {summary(curves[f'{name}, from scratch'])}")
     draw(curves, options.out / "article_torch.png", "PyTorch: the later the task, the faster")

@@ -184,7 +184,8 @@ def _findings(
             yield f"{layer.dead:.0%} of the units of '{layer.name}' never fire: lower the learning rate or generate smaller biases"
     silent = [p.name for p in parameters if p.gradient == 0]
     if silent:
-        yield f"no gradient reaches '{silent[0]}'{f' and {len(silent) - 1} more' if len(silent) > 1 else ''}: the loss does not depend on it"
+        more = f" and {len(silent) - 1} more" if len(silent) > 1 else ""
+        yield f"no gradient reaches '{silent[0]}'{more}: the loss does not depend on it"
     greedy = max(parameters, key=lambda p: p.gradient)
     if len(parameters) > 2 and greedy.gradient > GREEDY:
         yield f"'{greedy.name}' takes {greedy.gradient:.0%} of the gradient: normalise the target's layers, or scale this one down"

@@ -1,4 +1,4 @@
-"""Multi-head attention of B tasks: projections are batched products, softmax is written out (the fused kernel's backward is slow on CPU)."""
+"""Multi-head attention of B tasks: projections are batched products, softmax is written out (torch's kernel is slow backward on CPU)."""
 
 from __future__ import annotations
 
