@@ -1,8 +1,10 @@
-"""Which generator? All of them generate the same target (an MLP 1-40-40-1) from the same conditions, on Finn's sinusoids, nothing solved.
+"""Which generator? All of them generate the same target (an MLP 1-40-40-1) from the same deep set, nothing solved.
+
+Tasks: y = a tanh(b x + c), a in [-2, 2], b in [.5, 2], c in [-1, 1], x in [-3, 3]; ten points are read.
 
     python benchmarks/toolkit_choose.py [--iterations 1000] [--seeds 2]       # writes results/toolkit_choose.csv
 
-Mean squared error on 2,000 fixed tasks after few iterations: what is easy to train, not what is possible. Costs: toolkit_speed.py.
+Mean squared error on 1,000 fixed tasks after few iterations: what is easy to train, not what is possible. Costs: toolkit_speed.py.
 """
 
 import os
@@ -15,13 +17,26 @@ import time
 from pathlib import Path
 
 import torch
-from toolkit_sinusoids import SHOTS, sample, score
 from torch import nn
 
 from netloom.toolkit import conditioning, hypernetize
 from netloom.toolkit.generators import GENERATORS
 
-TASKS = 32
+SHOTS, TASKS = 10, 32
+
+
+def sample(tasks: int, rows: int, g: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    a, b, c = (torch.rand(tasks, 1, 1, generator=g) for _ in range(3))
+    x = torch.rand(tasks, rows, 1, generator=g) * 6 - 3
+    return x, (4 * a - 2) * torch.tanh((0.5 + 1.5 * b) * x + 2 * c - 1)
+
+
+def score(model: nn.Module) -> tuple[float, float]:
+    x, y = sample(1000, SHOTS + 50, torch.Generator().manual_seed(10**6))
+    model.eval()
+    with torch.no_grad():
+        each = (model(x[:, :SHOTS], y[:, :SHOTS], x[:, SHOTS:]) - y[:, SHOTS:]).square().mean((1, 2))
+    return float(each.mean()), float(each.std() / len(each) ** 0.5)
 
 
 class Model(nn.Module):
@@ -32,7 +47,7 @@ class Model(nn.Module):
         self.generate = GENERATORS[kind](self.target.shapes, 64, start=self.target.initial(), spread=0.3)
 
     def forward(self, x, y, query):
-        return 5 * self.target(self.generate(self.read(x / 5, y / 5)), query / 5)
+        return self.target(self.generate(self.read(x, y)), query)
 
 
 def train(kind: str, seed: int, iterations: int) -> dict[str, object]:

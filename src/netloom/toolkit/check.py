@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from netloom.errors import ToolkitError
 from netloom.toolkit.slots import Slot
 
-__all__ = ["check_finite", "check_tensors", "check_inputs"]
+__all__ = ["check_finite", "check_tensors", "check_inputs", "looks_finite"]
 
 
 def check_tensors(slots: Mapping[str, Slot], given: Mapping[str, Tensor], kind: str = "parameter") -> int:
     """The number of tasks B; every slot has a tensor (B, *shape) of the module's dtype and device."""
-    if not isinstance(given, Mapping) or given.keys() != slots.keys():
+    if not hasattr(given, "keys") or given.keys() != slots.keys():
         _explain_names(slots, given, kind)
     tasks = -1
     for name, slot in slots.items():
         own, tensor = slot.tensor, given[name]
         shape = tensor.shape
+        if tasks >= 0 and shape == (tasks, *own.shape) and tensor.dtype is own.dtype and tensor.device == own.device:
+            continue  # as it should be
         if shape[1:] != own.shape or len(shape) != own.ndim + 1:
             hint = "the first dimension is the tasks: use [None] for one task" if shape == own.shape else "one tensor per task, stacked"
             raise ToolkitError(f"{kind} '{name}' has shape {tuple(shape)}, but must be (B, {_inside(own)}); {hint}")
@@ -43,7 +47,7 @@ def check_finite(given: Mapping[str, Tensor]) -> None:
     """No NaN and no infinite number in what was generated; one number is read back from the device."""
     with torch.no_grad():
         sums = torch.stack([tensor.sum() for tensor in given.values()])
-        if bool(torch.isfinite(sums.sum())):
+        if math.isfinite(sums.sum().item()):
             return
         for name, tensor in given.items():  # a finite sum can overflow: look at each
             if not bool(torch.isfinite(tensor).all()):
@@ -54,9 +58,18 @@ def check_finite(given: Mapping[str, Tensor]) -> None:
                 )
 
 
+def looks_finite(out: Any) -> bool:
+    """Whether outputs have floating-point numbers and all are finite: then what was generated is too, as far as it was used."""
+    tensors = [out] if isinstance(out, Tensor) else [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+    tensors = [tensor for tensor in tensors if tensor.is_floating_point()]
+    return bool(tensors) and all(math.isfinite(tensor.detach().sum().item()) for tensor in tensors)
+
+
 def check_inputs(tasks: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     """Every tensor among the inputs has the tasks as its first dimension."""
-    for name, value in (*enumerate(args), *kwargs.items()):
+    for name, value in (*enumerate(args), *kwargs.items()) if kwargs else enumerate(args):
+        if isinstance(value, Tensor) and value.ndim and value.shape[0] == tasks:
+            continue
         for tensor in value if isinstance(value, tuple | list) else (value,):
             if not isinstance(tensor, Tensor):
                 continue

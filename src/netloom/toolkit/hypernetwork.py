@@ -31,7 +31,7 @@ class HyperNetwork(nn.Module):
         return task[0] if self.read is None else self.read(*task)
 
     def parameters_of(self, *task: Any) -> dict[str, Tensor]:
-        """The generated parameters {name: (B, *shape)} of the tasks."""
+        """The generated parameters ``{name: (B, *shape)}`` of the tasks."""
         return self.generate(self.condition(*task))
 
     def forward(self, task: Any, *inputs: Any) -> Any:

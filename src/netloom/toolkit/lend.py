@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
 
 from netloom.toolkit.slots import Slot
 
-__all__ = ["call_with", "patched"]
+__all__ = ["call_patched", "call_with"]
 
 
 def call_with(
@@ -49,18 +48,20 @@ def call_with(
             layer._init_flat_weights()  # recurrent layers keep a second list of their weights
 
 
-@contextmanager
-def patched(forwards: Iterable[tuple[nn.Module, Callable[..., Any]]]):  # type: ignore[no-untyped-def]
-    """Other forwards for some modules, as long as the block runs."""
-    done: list[tuple[nn.Module, Any]] = []
+def call_patched(
+    forwards: Iterable[tuple[nn.Module, Callable[..., Any]]], module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """``module(*args, **kwargs)`` with other forwards for some of its layers."""
+    done: list[tuple[dict[str, Any], Any]] = []
     try:
         for layer, forward in forwards:
-            done.append((layer, layer.__dict__.get("forward")))
-            layer.__dict__["forward"] = forward
-        yield
+            held = layer.__dict__
+            done.append((held, held.get("forward")))
+            held["forward"] = forward
+        return module(*args, **kwargs)
     finally:
-        for layer, before in reversed(done):
+        for held, before in reversed(done):
             if before is None:
-                layer.__dict__.pop("forward", None)
+                held.pop("forward", None)
             else:
-                layer.__dict__["forward"] = before
+                held["forward"] = before

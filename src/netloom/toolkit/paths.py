@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from netloom.toolkit.fused import FUSED, Lent, NotFusable, keeps_statistics
-from netloom.toolkit.lend import call_with, patched
+from netloom.toolkit.lend import call_patched, call_with
 from netloom.toolkit.slots import Slot
 
 __all__ = [
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)  # not frozen: made at every call, and setting frozen fields is slow
 class Call:
     """One call of a target: B tasks with their parameters, buffers and inputs."""
 
@@ -51,6 +51,10 @@ class Call:
 
     def key(self) -> Any:
         """What a plan depends on: mode, gradients, sizes apart from B and n."""
+        mode = self.module.training, torch.is_grad_enabled(), self.tasks == 1
+        if not self.kwargs and len(self.args) == 1 and isinstance(self.args[0], Tensor):  # the usual call
+            x = self.args[0]
+            return *mode, x.shape[2:], x.ndim > 1 and x.shape[1] == 1, x.ndim, x.dtype, x.device
         leaves, spec = tree_flatten((self.args, self.kwargs))
         kinds = tuple(
             (leaf.shape[2:], leaf.ndim, leaf.ndim > 1 and leaf.shape[1] == 1, leaf.dtype, leaf.device)
@@ -58,7 +62,7 @@ class Call:
             else type(leaf)
             for leaf in leaves
         )
-        return self.module.training, torch.is_grad_enabled(), self.tasks == 1, kinds, str(spec)
+        return *mode, kinds, str(spec)
 
 
 Layers = list[tuple[nn.Module, dict[str, str], dict[str, str]]]  # layer, its attributes -> parameter names, -> buffer names
@@ -83,7 +87,7 @@ def task_of(value: Any, b: int) -> Any:
     return tree_unflatten([leaf[b] if isinstance(leaf, Tensor) else leaf for leaf in leaves], spec)
 
 
-def run_single(call: Call) -> Any:
+def run_single(call: Call, plan: Plan | None = None) -> Any:
     """One task: its weights are lent to the module, which is called as it is."""
     parameters = [(slot, call.parameters[name].squeeze(0)) for name, slot in call.slots.items()]
     buffers = [(slot, call.buffers[name][0]) for name, slot in call.buffer_slots.items()]
@@ -103,14 +107,14 @@ def run_one(call: Call, b: int) -> Any:
     return call_with(call.module, parameters, buffers, task_of(call.args, b), task_of(call.kwargs, b))
 
 
-def run_loop(call: Call) -> Any:
+def run_loop(call: Call, plan: Plan | None = None) -> Any:
     """One task after the other."""
     results = [tree_flatten(run_one(call, b)) for b in range(call.tasks)]
     joined = [torch.stack(leaves) if isinstance(leaves[0], Tensor) else leaves[0] for leaves in zip(*(r[0] for r in results), strict=True)]
     return tree_unflatten(joined, results[0][1])
 
 
-def run_vmap(call: Call) -> Any:
+def run_vmap(call: Call, plan: Plan | None = None) -> Any:
     """All tasks through ``torch.func.vmap``; dropout differs between tasks."""
     parameters = {name: call.parameters[name] for name in call.slots}
     buffers = {name: call.buffers[name] for name in call.buffer_slots}
@@ -161,22 +165,20 @@ def fused_layers(call: Call) -> Layers:
 
 def run_fused_raw(call: Call, layers: Layers, folds: tuple[int, ...]) -> Any:
     """The module's output with the tasks still folded in."""
-    leaves, spec = tree_flatten((call.args, call.kwargs))
-    dims, dim = iter(folds), folds[0] if folds else 0
-    folded = [_fold(leaf, next(dims)) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
-    args, kwargs = tree_unflatten(folded, spec)
+    dim = folds[0] if folds else 0
+    if not call.kwargs and len(call.args) == 1 and isinstance(call.args[0], Tensor):  # the usual call
+        args, kwargs = (_fold(call.args[0], dim),), {}
+    else:
+        leaves, spec = tree_flatten((call.args, call.kwargs))
+        dims = iter(folds)
+        args, kwargs = tree_unflatten([_fold(leaf, next(dims)) if isinstance(leaf, Tensor) else leaf for leaf in leaves], spec)
     forwards = []
     for layer, parameters, buffers in layers:
-        lent = Lent(
-            layer,
-            call.tasks,
-            dim,
-            {attribute: call.parameters[name] for attribute, name in parameters.items()},
-            {attribute: call.buffers[name] for attribute, name in buffers.items()},
-        )
-        forwards.append((layer, partial(FUSED[type(layer)], lent)))
-    with patched(forwards), through_layers():
-        return call.module(*args, **kwargs)
+        given = {attribute: call.parameters[name] for attribute, name in parameters.items()}
+        own = {attribute: call.buffers[name] for attribute, name in buffers.items()}
+        forwards.append((layer, partial(FUSED[type(layer)], Lent(layer, call.tasks, dim, given, own))))
+    with through_layers():
+        return call_patched(forwards, call.module, args, kwargs)
 
 
 def run_fused(call: Call, plan: Plan) -> Any:

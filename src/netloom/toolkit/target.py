@@ -6,15 +6,14 @@ loop.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from netloom.errors import ToolkitError
-from netloom.toolkit.check import check_finite, check_inputs, check_tensors
+from netloom.toolkit.check import check_finite, check_inputs, check_tensors, looks_finite
 from netloom.toolkit.paths import Call, Plan, run_fused, run_loop, run_single, run_vmap
 from netloom.toolkit.slots import Selection, Slot, buffer_slots, find_slots
 from netloom.toolkit.trial import make_plan
@@ -48,7 +47,7 @@ def hypernetize(
 
     Returns
     -------
-    Target : call it with parameters {name: (B, *shape)} and inputs (B, n, ...)
+    Target : call it with parameters ``{name: (B, *shape)}`` and inputs (B, n, ...)
 
     Raises
     ------
@@ -82,8 +81,9 @@ class Target(nn.Module):
         self.module = module
         self.slots, self.buffer_slots = slots, buffers
         self.wanted, self.check = wanted, check
-        self.path, self.reason = "", "not called yet"
+        self.plan: Plan | None = None
         self.plans: dict[Any, Plan] = {}
+        self.writes = any(True for _ in module.buffers())
 
     @property
     def shapes(self) -> dict[str, torch.Size]:
@@ -105,7 +105,7 @@ class Target(nn.Module):
         return {name: parameter for name, parameter in self.module.named_parameters() if id(parameter) not in taken}
 
     def new_buffers(self, tasks: int) -> dict[str, Tensor]:
-        """Fresh copies (B, *shape) of the buffers that belong to the tasks; calls in training mode change them in place."""
+        """Fresh copies ``(B, *shape)`` of the buffers that belong to the tasks; calls in training mode change them in place."""
         return {
             name: slot.tensor.detach().expand(tasks, *slot.tensor.shape).clone(memory_format=torch.contiguous_format)
             for name, slot in self.buffer_slots.items()
@@ -116,9 +116,9 @@ class Target(nn.Module):
 
         Parameters
         ----------
-        parameters : name -> (B, *shape), exactly the names of ``shapes``
-        *args, **kwargs : what the module takes, every tensor with the tasks first: (B, n, ...); the rest is passed on
-        buffers : name -> (B, *shape), where ``task_buffers`` were chosen
+        parameters : name -> ``(B, *shape)``, exactly the names of ``shapes``
+        args, kwargs : what the module takes, every tensor with the tasks first: (B, n, ...); the rest is passed on
+        buffers : name -> ``(B, *shape)``, where ``task_buffers`` were chosen
 
         Returns
         -------
@@ -131,17 +131,25 @@ class Target(nn.Module):
         tasks = check_tensors(self.slots, parameters)
         self._check_buffers(buffers, tasks)
         check_inputs(tasks, args, kwargs)
-        if self.check:
+        if self.check and self.writes:  # NaN would spoil the module's buffers
             check_finite(parameters)
         call = Call(self.module, self.slots, self.buffer_slots, parameters, buffers or {}, args, kwargs, tasks)
-        if tasks == 1 and self.wanted == "auto":
-            self.path, self.reason = "single", "one task is a plain call"
-            return _taken(run_single, call)
-        plan = self._plan(call)
-        self.path, self.reason = plan.path, plan.reason
-        if plan.path == "fused":
-            return _taken(partial(run_fused, plan=plan), call)
-        return _taken(run_vmap if plan.path == "vmap" else run_loop, call)
+        plan = _SINGLE if tasks == 1 and self.wanted == "auto" else self._plan(call)
+        self.__dict__["plan"] = plan  # not through nn.Module's own, slow way
+        out = _taken(call, plan)
+        if self.check and not self.writes and not looks_finite(out):
+            check_finite(parameters)
+        return out
+
+    @property
+    def path(self) -> str:
+        """How the last call ran: "single", "fused", "vmap" or "loop"; empty before the first."""
+        return "" if self.plan is None else self.plan.path
+
+    @property
+    def reason(self) -> str:
+        """Why it ran so."""
+        return "not called yet" if self.plan is None else self.plan.reason
 
     def _plan(self, call: Call) -> Plan:
         key = call.key()
@@ -167,10 +175,14 @@ class Target(nn.Module):
         return f"generated: {self.count} numbers in {len(self.slots)} tensors, shared: {len(self.shared())} tensors"
 
 
-def _taken(run: Any, call: Call) -> Any:
-    """The module's complaints about its input, as ours."""
+_SINGLE = Plan("single", "one task is a plain call")
+_RUN: dict[str, Callable[[Call, Plan], Any]] = {"single": run_single, "fused": run_fused, "vmap": run_vmap, "loop": run_loop}
+
+
+def _taken(call: Call, plan: Plan) -> Any:
+    """The outputs, or the module's complaints about its input as ours."""
     try:
-        return run(call)
+        return _RUN[plan.path](call, plan)
     except (RuntimeError, ValueError, IndexError) as error:
         if isinstance(error, ToolkitError):
             raise

@@ -17,7 +17,7 @@ class NotFusable(Exception):
     """This layer, set up or called like this, has no fused path."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)  # not frozen: made for every layer of every call
 class Lent:
     """One layer of a fused call. ``dim`` is where its inputs hold the folded tasks."""
 

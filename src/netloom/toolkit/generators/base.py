@@ -1,4 +1,4 @@
-"""What every generator is: a condition (B, C) in, parameters {name: (B, *shape)} out, around one learned start.
+"""What every generator is: a condition (B, C) in, parameters ``{name: (B, *shape)}`` out, around one learned start.
 
 ``parameters = start + difference(condition)``. The start (theta0) is what an untrained network of that shape would have, or the
 module's own values; ``spread`` is how large the differences between tasks are at first, relative to the start's own size: 0 is a
@@ -62,7 +62,7 @@ class Generator(nn.Module):
         return sum(self.sizes)
 
     def forward(self, condition: Tensor) -> dict[str, Tensor]:
-        """Parameters {name: (B, *shape)} for conditions (B, C)."""
+        """Parameters ``{name: (B, *shape)}`` for conditions (B, C)."""
         kinds = (2, 3) if self.takes_sets else (2,)
         if condition.ndim not in kinds or condition.shape[-1] != self.condition_size:
             sets = f" or (B, S, {self.condition_size})" if self.takes_sets else ""
