@@ -68,7 +68,13 @@ def train(kind: str, seed: int, iterations: int) -> dict[str, object]:
     mse, error = score(model)
     learned = sum(p.numel() for p in model.generate.parameters())
     return dict(
-        generator=kind, seed=seed, iterations=iterations, learned=learned, mse=f"{mse:.4f}", standard_error=f"{error:.4f}", cpu_seconds=round(taken)
+        generator=kind,
+        seed=seed,
+        iterations=iterations,
+        learned=learned,
+        mse=f"{mse:.4f}",
+        standard_error=f"{error:.4f}",
+        cpu_seconds=round(taken),
     )
 
 

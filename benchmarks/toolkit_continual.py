@@ -28,7 +28,8 @@ def main() -> None:
     rows = []
     for seed in range(options.seeds):
         means = {way: statistics.mean(learn(seed, way)[-1]) for way in ("joint", "regularised", "forgetful")}
-        rows.append(dict(seed=seed, **{way: f"{mean:.4f}" for way, mean in means.items()}, share_of_joint=f"{means['regularised'] / means['joint']:.4f}"))
+        share = means["regularised"] / means["joint"]
+        rows.append(dict(seed=seed, **{way: f"{mean:.4f}" for way, mean in means.items()}, share_of_joint=f"{share:.4f}"))
         print(rows[-1], flush=True)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with options.out.open("w", newline="") as file:

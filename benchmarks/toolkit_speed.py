@@ -12,7 +12,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import argparse
 import copy
 import csv
-import resource
 import statistics
 import subprocess
 import sys
@@ -181,14 +180,19 @@ def generator_cost(kind: str, rounds: int = 15) -> dict[str, object]:
 
 
 def peak(kind: str) -> None:
-    """Peak memory in kB before and after a forward and backward, printed; in a fresh process."""
+    """Memory in kB before, and its peak during, making a generator and one forward and backward; printed; in a fresh process (Linux)."""
     torch.set_num_threads(1)
     z = torch.randn(16, 32)
-    (torch.randn(200, 200) @ torch.randn(200, 200)).sum()  # the library's own buffers
-    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    (torch.randn(200, 200, requires_grad=True) @ torch.randn(200, 200)).sum().backward()  # the library's own buffers
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far, of importing, is forgotten
+    base = kilobytes("VmRSS")
     generate = GENERATORS[kind](GENERATED, 32)
     sum(tensor.sum() for tensor in generate(z).values()).backward()
-    print(base, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    print(base, kilobytes("VmHWM"))
+
+
+def kilobytes(field: str) -> int:
+    return int(next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field)).split()[1])
 
 
 def write(path: Path, rows: list[dict[str, object]]) -> None:
@@ -207,16 +211,17 @@ def write(path: Path, rows: list[dict[str, object]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--only", choices=("speed", "generators"), help="one of the two tables")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    rows = [batched(name, gradients, options.rounds) for name in TARGETS for gradients in (False, True)]
-    rows += [
-        overhead(name, count, gradients, options.rounds) for name in list(TARGETS)[:3] for count in (10, 256) for gradients in (False, True)
-    ]
-    write(options.out / "toolkit_speed.csv", rows)
-    write(options.out / "toolkit_generators.csv", [generator_cost(kind) for kind in GENERATORS])
+    if options.only != "generators":
+        rows = [batched(name, gradients, options.rounds) for name in TARGETS for gradients in (False, True)]
+        sizes = [(name, count, gradients) for name in list(TARGETS)[:4] for count in (10, 256) for gradients in (False, True)]
+        write(options.out / "toolkit_speed.csv", rows + [overhead(*size, options.rounds) for size in sizes])
+    if options.only != "speed":
+        write(options.out / "toolkit_generators.csv", [generator_cost(kind) for kind in GENERATORS])
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def main() -> None:
         lost = target(wrong, cipher[:, SHOWN:]).argmax(-1) == plain[:, SHOWN:]
         other = secret != secret.roll(1)
     print(
-        f"letters right with the task's own weights: {right:.3f}; with another's: {lost[other].float().mean():.3f}; chance {1 / LETTERS:.3f}"
+        f"letters right with its own weights: {right:.3f}; with another's: {lost[other].float().mean():.3f}; chance {1 / LETTERS:.3f}"
     )
     print(f"path: {target.path}; {target.count} weights changed by {sum(generate.widths)} generated numbers per task")
     import matplotlib

@@ -58,7 +58,8 @@ def satisfactory(target: str, kind: str, out: torch.Tensor, y: torch.Tensor) -> 
 def summary(steps: list[int]) -> str:
     first, last = sorted(steps[:10]), sorted(steps[-40:])
     at_once = sum(s == 0 for s in last) / len(last)
-    return f"median steps, first 10 tasks: {first[len(first) // 2]:>3}, last 40: {last[len(last) // 2]:>3}; satisfactory at once: {at_once:.0%} of those"
+    middle = [some[len(some) // 2] for some in (first, last)]
+    return f"median steps, first 10 tasks: {middle[0]:>3}, last 40: {middle[1]:>3}; satisfactory at once: {at_once:.0%} of those"
 
 
 def draw(curves: dict[str, list[int]], path: Path, title: str) -> None:
