@@ -30,21 +30,26 @@ def sample_task(g: torch.Generator) -> Task:
     return Task(kind, x[:SUPPORT], y[:SUPPORT], x[SUPPORT:], y[SUPPORT:])
 
 
-def rows_to_read(task: Task) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the hypernetwork sees: the rows, and beside each label which kind of task it is."""
-    kind = torch.full_like(task.y, float(task.kind == "classification"))
-    return task.x, torch.cat([2 * task.y - 1, kind], 1)
+def rows_to_read(tasks: list[Task]) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the hypernetwork sees: rows (B, 40, 4), and beside each label which kind of task it is (B, 40, 2)."""
+    y = torch.stack([task.y for task in tasks])
+    return torch.stack([task.x for task in tasks]), torch.cat([2 * y - 1, kinds(tasks).expand_as(y).float()], -1)
 
 
-def loss_of(target: str, kind: str, out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """An SVM has its own losses: hinge, and for regression an insensitive band; the others cross-entropy and squares."""
+def kinds(tasks: list[Task]) -> torch.Tensor:
+    """Which tasks are classification (B, 1, 1)."""
+    return torch.tensor([task.kind == "classification" for task in tasks])[:, None, None]
+
+
+def loss_of(target: str, tasks: list[Task], out: torch.Tensor) -> torch.Tensor:
+    """Mean loss of outputs (B, 40, 1). An SVM has its own: hinge, and an insensitive band; the others have cross-entropy and squares."""
+    y = torch.stack([task.y for task in tasks])
     if target == "svm":
-        if kind == "classification":
-            return (1 - (2 * y - 1) * out).clamp(min=0).mean()
-        return (((out - (2 * y - 1)).abs() - 0.05).clamp(min=0)).mean()
-    if kind == "classification":
-        return torch.nn.functional.binary_cross_entropy(out.clamp(1e-6, 1 - 1e-6), y)
-    return 4 * torch.nn.functional.mse_loss(out, y)
+        hinge = (1 - (2 * y - 1) * out).clamp(min=0)
+        band = ((out - (2 * y - 1)).abs() - 0.05).clamp(min=0)
+        return torch.where(kinds(tasks), hinge, band).mean()
+    entropy = torch.nn.functional.binary_cross_entropy(out.clamp(1e-6, 1 - 1e-6), y, reduction="none")
+    return torch.where(kinds(tasks), entropy, 4 * (out - y).square()).mean()
 
 
 def satisfactory(target: str, kind: str, out: torch.Tensor, y: torch.Tensor) -> bool:
