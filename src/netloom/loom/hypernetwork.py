@@ -14,6 +14,7 @@ from netloom.loom.batch import Batch
 from netloom.loom.block import Block
 from netloom.target.cells import K
 from netloom.target.solve import ridge_inverse, update_inverse
+from netloom.toolkit.generators.neurons import inner_products, normalise_rows
 
 __all__ = ["Hypernetwork", "Woven", "WovenBlock"]
 
@@ -145,14 +146,13 @@ class Hypernetwork(nn.Module):
                 inverse = ridge_inverse(features[0] * root, penalty)  # (B, n, n)
             keys = self.neuron_key(un).view(B, self.H * self.copies, D)
             W = torch.einsum("bhw,bdkw->bhdk", keys, self.column_key(cn).view(B, d, K, D)) * batch.columns[:, None, :, None]
-            W = W.flatten(2)  # (B, H, d * K)
             gain, bias, rho = self.gain_bias_relevance(keys).unbind(-1)  # (B, H) each
-            W = W / (W.norm(dim=-1, keepdim=True) + 1e-3) * torch.exp(gain.clamp(-3, 3))[..., None]
+            W = normalise_rows(W.flatten(2), gain)  # (B, H, d * K)
             a = Z @ W.transpose(1, 2) + bias[:, None]
             onto = None
             if hidden:
-                V = self.onto_earlier(keys) @ self.earlier_key(torch.cat(keys_before, 1)).transpose(1, 2)  # (B, H, H before)
-                onto = (V / (V.norm(dim=-1, keepdim=True) + 1e-3)).transpose(1, 2)
+                V = inner_products(self.onto_earlier(keys), self.earlier_key(torch.cat(keys_before, 1)))  # (B, H, H before)
+                onto = normalise_rows(V).transpose(1, 2)
                 a = a + torch.cat(hidden, -1) @ onto
             h = torch.relu(a)
             h_centre = (h * rows).sum(1, keepdim=True) / count
