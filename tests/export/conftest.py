@@ -34,6 +34,7 @@ WORDS = [
     "C:\\n",
     "*/ end",
 ]
+WORDS += ["*/ end", "??/", "'''", "{}"]
 
 
 @dataclass

@@ -66,7 +66,9 @@ class Code:
 
 @dataclass(frozen=True, eq=False)
 class PlanView:
-    """A view of the numbers only: k of them, the m of ``many`` with cells. Features: [z (k) | tanh (m) | cos (m) | parabola (m) | steps (4m)].
+    """A view of the numbers only: k of them, the m of ``many`` with cells.
+
+    Its features: [z (k) | tanh 2z (m) | cos 2z (m) | parabola (m) | steps (4 m, column by column)].
 
     slots : (k,) which numbers.  centre, scale : (k,).  ranked : (r,) positions, with their knots and heights (r, Q).  thresholds : (m, 4).
     """

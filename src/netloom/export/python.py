@@ -31,7 +31,7 @@ def to_python(network: TargetNetwork, module: str = "model") -> str:
     text = text.replace('MODEL = json.loads("{}")', f"MODEL = json.loads(\n{_wrapped(as_json(document))}\n)")
     blocks = [f"    {name!r}: ({rows}, {width},\n{_wrapped(data)}\n    ),\n" for name, (rows, width, data) in _matrices(plan).items()]
     head = f"# Made by netloom from a network of {', '.join(network.target_names)!r}. Data and plain arithmetic; edit what you like.\n"
-    return head + text.replace("WEIGHTS = {}", "WEIGHTS = {\n" + "".join(blocks) + "}")
+    return head + text.replace("WEIGHTS: dict = {}", "WEIGHTS: dict = {\n" + "".join(blocks) + "}")
 
 
 def write(network: TargetNetwork, name: str) -> bytes:

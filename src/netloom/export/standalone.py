@@ -11,6 +11,8 @@ A row is a mapping of column names to values, or a list of values in the order o
 values, empty text are missing values. Texts, numbers, datetimes and numpy or pandas scalars are understood as in training.
 """
 
+# ruff: noqa: B905  zip(strict=) costs time in the innermost loops, and lengths are right by construction
+
 import base64
 import csv
 import datetime
@@ -26,7 +28,7 @@ from decimal import Decimal
 from operator import mul
 
 MODEL = json.loads("{}")  # written by netloom
-WEIGHTS = {}  # written by netloom: float32, little endian, base 64
+WEIGHTS: dict = {}  # written by netloom: float32, little endian, base 64
 
 LARGEST = 1e30
 CLIP = 6.0
@@ -78,7 +80,7 @@ def forward(numbers, codes):
     features = []
     for view in VIEWS:
         features += _features(x, view)
-    hidden = []
+    hidden: list = []
     for part in PARTS:
         seen = features[part["start"] : part["stop"]]
         for earlier in part["earlier"]:
