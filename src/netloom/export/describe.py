@@ -52,10 +52,10 @@ def as_json(document: dict[str, Any]) -> str:
 
 def input_names(network: TargetNetwork) -> list[str]:
     """A distinct name for every column: its own, with a number behind where it occurs again."""
-    taken: set[str] = set()
+    taken = {"label", "chances", "values"}  # of outputs
     names = []
     for column in network.schema.columns:
-        name, again = column.name, 1
+        name, again = column.name or "(no name)", 1
         while name in taken:
             again += 1
             name = f"{column.name} ({again})"
