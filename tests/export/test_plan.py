@@ -39,3 +39,9 @@ def test_the_plan_of_every_table_is_the_network(case, prepared):
         found = np.exp(found - found.max(1, keepdims=True))
         found /= found.sum(1, keepdims=True)
     np.testing.assert_allclose(found, case.expected(), rtol=1e-5, atol=1e-6 * np.abs(case.expected()).max())
+
+
+def test_one_row_is_what_the_table_gives(case):
+    """`predict_row` has its own plan: the same numbers for every table and row."""
+    found = np.array([case.network.predict_row(row) for row in case.rows]).reshape(len(case.rows), -1)
+    np.testing.assert_allclose(found, case.expected(), rtol=1e-5, atol=1e-6 * np.abs(case.expected()).max())

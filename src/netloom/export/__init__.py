@@ -27,8 +27,8 @@ FORMATS: dict[str, str] = {
 }
 
 
-def export(network: TargetNetwork, path: str | os.PathLike[str]) -> int:
-    """Write a network in the format that the ending of ``path`` names, atomically; returns its size in bytes.
+def export(network: TargetNetwork, path: str | os.PathLike[str], ending: str | None = None) -> int:
+    """Write a network in the format that the ending of ``path`` (or ``ending``) names, atomically; returns its size in bytes.
 
     Raises
     ------
@@ -36,10 +36,13 @@ def export(network: TargetNetwork, path: str | os.PathLike[str]) -> int:
     FileError : if the file cannot be written
     """
     name = PurePath(os.fsdecode(path)).name
-    ending = PurePath(name).suffix.lower()
+    ending = ending or PurePath(name).suffix.lower()
     if ending not in FORMATS:
         raise ConfigError(f"{name!r}: the ending says the format and must be one of {', '.join(FORMATS)}")
-    write: Callable[[TargetNetwork, str], bytes] = import_module(FORMATS[ending]).write
+    try:
+        write: Callable[[TargetNetwork, str], bytes] = import_module(FORMATS[ending]).write
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"the package {error.name} is not installed; pip install 'netloom[{ending[1:]}]'") from None
     data = write(network, name)
     write_bytes(path, data)
     return len(data)

@@ -14,10 +14,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx
 
-from netloom.errors import ConfigError
 from netloom.export import onnx_columns
-from netloom.export.describe import as_json, class_names, describe, input_names
+from netloom.export.describe import as_json, class_names, describe
 from netloom.export.fuse import Fused, fuse, ramps
 from netloom.export.onnx_graph import Graph
 from netloom.export.plan import Plan, make_plan
@@ -30,16 +30,7 @@ DENSE = 200_000  # numbers in a matrix that scales all columns at once; wider ta
 
 
 def to_onnx(network: TargetNetwork) -> Any:
-    """The network as an ``onnx.ModelProto``, checked by ``onnx.checker``.
-
-    Raises
-    ------
-    ConfigError : if the package onnx is not installed
-    """
-    try:
-        import onnx
-    except ImportError:
-        raise ConfigError("the package onnx is not installed; pip install 'netloom[onnx]'") from None
+    """The network as an ``onnx.ModelProto``, checked by ``onnx.checker``."""
     plan = make_plan(network)
     fused = fuse(plan, pairs=network.classes is not None)
     graph = Graph()
