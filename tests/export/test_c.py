@@ -100,7 +100,8 @@ def test_its_approximations_hold_everywhere(tmp_path):
     """tanh and cos of C beside numpy's, over all values that a standardised number can take."""
     from netloom.export.c_code import HELPERS
 
-    loop = 'for (i = -60000; i <= 60000; i++) { float z = i / 1e4f; printf("%.9g %.9g %.9g\\n", z, netloom_tanh(6 * z), netloom_cos_twice(z)); }'
+    show = 'printf("%.9g %.9g %.9g\\n", z, netloom_tanh(6 * z), netloom_cos_twice(z));'
+    loop = f"for (i = -60000; i <= 60000; i++) {{ float z = i / 1e4f; {show} }}"
     (tmp_path / "main.c").write_text(f"#include <stdio.h>\n{HELPERS}\nint main(void) {{ int i; {loop} return 0; }}")
     subprocess.run([COMPILER, *STRICT, "main.c", "-o", "main", "-lm"], cwd=tmp_path, check=True)
     z, tanh, cos = np.loadtxt(subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True).stdout.splitlines()).T

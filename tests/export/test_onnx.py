@@ -10,6 +10,7 @@ from netloom.export import export
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
+to_onnx = pytest.importorskip("netloom.export.onnx").to_onnx
 
 ALONE = """
 import glob, pickle, numpy as np, onnxruntime
@@ -41,6 +42,11 @@ def fed(model, case):
         else:
             column = np.array([entry["missing"] if value is None else str(value) for value in values], dtype=object)
         feeds[entry["name"]] = column[:, None]
+    if "input" in document["inputs"][0]:  # grouped: the columns of a kind side by side
+        groups = {}
+        for entry in document["inputs"]:
+            groups.setdefault(entry["input"], []).append(feeds[entry["name"]])
+        return {name: np.concatenate(columns, axis=1) for name, columns in groups.items()}
     return feeds
 
 
@@ -65,10 +71,14 @@ def without_empty(case):
     return case
 
 
-def test_every_table_is_predicted_by_onnxruntime_alone(all_cases, elsewhere, agrees, tmp_path):
+@pytest.mark.parametrize("grouped", [False, True], ids=["columns", "grouped"])
+def test_every_table_is_predicted_by_onnxruntime_alone(all_cases, elsewhere, agrees, tmp_path, grouped):
     for name, case in all_cases.items():
         without_empty(case)
-        export(case.network, tmp_path / f"{name}.onnx")
+        if grouped:
+            onnx.save(to_onnx(case.network, grouped=True), tmp_path / f"{name}.onnx")
+        else:
+            export(case.network, tmp_path / f"{name}.onnx")
         feeds = fed(onnx.load(tmp_path / f"{name}.onnx"), case)
         np.savez(tmp_path / f"{name}.npz", **{f"f{i}": column for i, column in enumerate(feeds.values())})
     elsewhere(ALONE, tmp_path)

@@ -20,7 +20,8 @@ class Fused:
 
     features : [z | tanh 2z | cos 2z | min((2z)^2, 28) | steps], each of all views.
     edges : (levels + 1,) columns of ``total`` where the neurons of each depth begin, the last is where the outputs do.
-    onto : per depth after the first, and at last for the outputs: from all neurons before (their number, H).  shift : (O,) added to outputs.
+    onto : per depth after the first, and at last for the outputs: from all neurons before (their number, H).
+    shift : (O,) added to outputs.
     """
 
     weight: np.ndarray

@@ -10,7 +10,7 @@ import numpy as np
 from netloom.export.describe import input_names
 from netloom.export.onnx_dates import date_parts
 from netloom.export.onnx_graph import Graph
-from netloom.export.plan import Plan, Slot
+from netloom.export.plan import Plan
 from netloom.target.network import TargetNetwork
 from netloom.target.weights import CLIP
 from netloom.tasks.columns.category import Category
@@ -24,14 +24,16 @@ HALVES = 10  # bits of the length of a text; longer ones count as 2**HALVES - 1 
 @dataclass(frozen=True)
 class Inputs:
     """Names of results: ``numbers`` (n, q) double, nothing missing, column i is slot ``order[i]``; ``codes`` (n, c) rows of the table of
-    codes; ``flags`` (n, f) bool, what is missing. None where there are none. ``described`` says what each input takes."""
+    codes; ``flags`` (n, f) bool, what is missing, column i of slot ``flag_slots[i]``. None where there are none. ``described`` says what
+    each input takes, ``first`` how many rows the first column of codes has."""
 
     numbers: str | None
     order: list[int]
     codes: str | None
     flags: str | None
+    flag_slots: list[int]
     described: list[dict[str, Any]]
-    first: int  # rows of the first column's codes
+    first: int
 
 
 def missing_text(levels: tuple[str, ...]) -> str:
@@ -39,65 +41,108 @@ def missing_text(levels: tuple[str, ...]) -> str:
     return next(text for text in ("", "<missing>", *(f"<missing {i}>" for i in range(len(levels) + 1))) if text not in levels)
 
 
-def read(graph: Graph, network: TargetNetwork, plan: Plan) -> Inputs:
+GROUPS = {"number": "numbers", "boolean": "numbers", "date": "dates", "category": "texts", "constant": "texts"}
+
+
+def read(graph: Graph, network: TargetNetwork, plan: Plan, *, grouped: bool) -> Inputs:
     """Make the inputs and prepare them."""
-    names = input_names(network)
-    raw: dict[int, str] = {}
-    described = []
+    columns, kinds = network.schema.columns, [network.schema.columns[slot.column].kind for slot in plan.slots]
     wanted = sorted({slot.column for slot in plan.slots} | {code.column for code in plan.codes}) or [0]
-    for j in wanted:
-        column = network.schema.columns[j]
-        entry: dict[str, Any] = {"name": names[j], "column": j, "kind": column.kind}
-        if column.kind in ("number", "boolean"):
-            entry |= {"type": "double", "missing": "NaN"}
-            raw[j] = graph.input(names[j], np.float64, f"{column.kind}; NaN is missing")
-        elif column.kind == "date":
-            entry |= {"type": "int64", "missing": int(np.iinfo(np.int64).min), "unit": "microseconds since 1970", "zone": column.zone}  # type: ignore[attr-defined]
-            raw[j] = graph.input(names[j], np.int64, "microseconds since 1970, wall clock; the smallest int64 is missing")
-        else:
-            text = missing_text(column.levels) if isinstance(column, Category) else ""
-            entry |= {"type": "string", "missing": text}
-            raw[j] = graph.input(names[j], np.str_, f"text of the category; {text!r} is missing")
-        described.append(entry)
-    kinds = {i: network.schema.columns[slot.column].kind for i, slot in enumerate(plan.slots)}
-    plain = [i for i, kind in kinds.items() if kind in ("number", "boolean")]
-    dates = [i for i, kind in kinds.items() if kind == "date"]
-    extras = [i for i, kind in kinds.items() if kind == "category"]
-    parts, flags = [], []
+    described, sources = _inputs(graph, network, wanted, grouped)
+    plain = [i for i, kind in enumerate(kinds) if kind in ("number", "boolean")]
+    dates = [i for i, kind in enumerate(kinds) if kind == "date"]
+    extras = [i for i, kind in enumerate(kinds) if kind == "category"]
+    parts, flags, order, flag_slots = [], [], [*plain], []
     if plain:
-        cleaned, missing = _clean(graph, plan, plain, raw)
+        cleaned, missing = _clean(graph, plan, plain, sources.all_of("numbers", [plan.slots[i].column for i in plain]))
         parts.append(cleaned)
-        flags += _flags(graph, plan, plain, missing)
-    order = list(plain)
+        if any(plan.slots[i].flag >= 0 for i in plain):
+            flags.append(missing)
+            flag_slots += plain
     if dates:
-        found, date_order, missing = date_parts(graph, plan, dates, raw)
+        date_columns = sorted({plan.slots[i].column for i in dates})
+        found, date_order, missing = date_parts(graph, plan, dates, sources.all_of("dates", date_columns))
         parts.append(found)
         order += date_order
-        flags += _flags(
-            graph, plan, dates, missing, [sorted({plan.slots[i].column for i in dates}).index(plan.slots[i].column) for i in dates]
-        )
+        if any(plan.slots[i].flag >= 0 for i in dates):
+            flags.append(missing)  # a column per date, told of by the first of its slots
+            flag_slots += [next(i for i in dates if plan.slots[i].column == j) for j in date_columns]
     for i in extras:
-        parts.append(_extra(graph, plan.slots[i], network.schema.columns[plan.slots[i].column], raw))  # type: ignore[arg-type]
+        column = columns[plan.slots[i].column]
+        assert isinstance(column, Category)
+        parts.append(_extra(graph, column, sources.one(plan.slots[i].column), sources.missing[plan.slots[i].column]))
     order += extras
-    flag_order = [i for group in (plain, dates) for i in group if plan.slots[i].flag >= 0]
-    codes = _codes(graph, network, plan, raw)
-    numbers = _joined(graph, parts)
-    read_at_all = any(len(view.slots) for view in plan.views)
-    if codes is None and not flags and not read_at_all:  # something must say how many rows there are
-        codes = _nothing(graph, raw[wanted[0]], network.schema.columns[wanted[0]].kind)
-    joined = _joined(graph, flags)
-    if joined is not None and flag_order != plan.flags:
-        joined = graph.add("Gather", joined, np.array([flag_order.index(i) for i in plan.flags]), axis=1)
-    return Inputs(numbers, order, codes, joined, described, plan.codes[0].size if plan.codes else 1)
+    codes = _codes(graph, plan, sources)
+    if codes is None and not flags and not any(len(view.slots) for view in plan.views):  # something must say how many rows there are
+        codes = _nothing(graph, sources.one(wanted[0]), columns[wanted[0]].kind)
+    first = plan.codes[0].size if plan.codes else 1
+    return Inputs(_joined(graph, parts), order, codes, _joined(graph, flags), flag_slots, described, first)
+
+
+class _Sources:
+    """Where each column comes from: an input of its own, or a column of a group's input."""
+
+    def __init__(self, graph: Graph, names: dict[int, str], groups: dict[str, list[int]], missing: dict[int, str]) -> None:
+        self.graph, self.names, self.groups, self.missing = graph, names, groups, missing
+
+    def one(self, column: int) -> str:
+        """(n, 1)."""
+        if column not in self.names:
+            group = next(name for name, columns in self.groups.items() if column in columns)
+            self.names[column] = self.graph.add("Gather", group, np.array([self.groups[group].index(column)]), axis=1)
+        return self.names[column]
+
+    def all_of(self, group: str, columns: list[int]) -> str:
+        """(n, number of columns) of columns that are all of a group."""
+        if group in self.groups:
+            return group
+        joined = _joined(self.graph, [self.names[column] for column in columns])
+        assert joined is not None
+        return joined
+
+
+def _inputs(graph: Graph, network: TargetNetwork, wanted: list[int], grouped: bool) -> tuple[list[dict[str, Any]], _Sources]:
+    """Declare the inputs, and describe them column by column for the metadata."""
+    names = input_names(network)
+    by_column: dict[int, str] = {}
+    groups: dict[str, list[int]] = {}
+    missing: dict[int, str] = {}
+    described = []
+    everything = tuple(level for column in network.schema.columns if isinstance(column, Category) for level in column.levels)
+    for j in wanted:
+        column, group = network.schema.columns[j], GROUPS[network.schema.columns[j].kind]
+        entry: dict[str, Any] = {"name": names[j], "column": j, "kind": column.kind}
+        if group == "numbers":
+            entry |= {"type": "double", "missing": "NaN"}
+            doc = f"{column.kind}; NaN is missing"
+        elif group == "dates":
+            entry |= {"type": "int64", "missing": int(np.iinfo(np.int64).min), "unit": "microseconds since 1970"}
+            entry["zone"] = getattr(column, "zone", "")
+            doc = "microseconds since 1970, wall clock; the smallest int64 is missing"
+        else:
+            missing[j] = missing_text(everything if grouped else getattr(column, "levels", ()))
+            entry |= {"type": "string", "missing": missing[j]}
+            doc = f"text of the category; {missing[j]!r} is missing"
+        if grouped:
+            groups.setdefault(group, []).append(j)
+            entry |= {"input": group, "at": len(groups[group]) - 1}
+        else:
+            by_column[j] = graph.input(names[j], DTYPE[group], doc)
+        described.append(entry)
+    for group, columns in groups.items():
+        graph.input(group, DTYPE[group], "columns: " + ", ".join(names[j] for j in columns), width=len(columns))
+    return described, _Sources(graph, by_column, groups, missing)
+
+
+DTYPE: dict[str, Any] = {"numbers": np.float64, "dates": np.int64, "texts": np.str_}
 
 
 def _joined(graph: Graph, parts: list[str]) -> str | None:
     return None if not parts else parts[0] if len(parts) == 1 else graph.add("Concat", *parts, axis=1)
 
 
-def _clean(graph: Graph, plan: Plan, slots: list[int], raw: dict[int, str]) -> tuple[str, str]:
+def _clean(graph: Graph, plan: Plan, slots: list[int], x: str) -> tuple[str, str]:
     """Missing values become the mean, infinities the extremes of training, the rest stays within what single precision holds."""
-    x = _joined(graph, [raw[plan.slots[i].column] for i in slots])
     fill, low, high = (plan.column(name)[slots][None] for name in ("fill", "low", "high"))
     missing = graph.add("IsNaN", x)
     x = graph.add("Where", missing, fill, x)
@@ -109,31 +154,31 @@ def _clean(graph: Graph, plan: Plan, slots: list[int], raw: dict[int, str]) -> t
     return x, missing
 
 
-def _flags(graph: Graph, plan: Plan, slots: list[int], missing: str, columns: list[int] | None = None) -> list[str]:
-    """The columns of ``missing`` that the network is told of."""
-    at = range(len(slots)) if columns is None else columns
-    told = [c for c, i in zip(at, slots, strict=True) if plan.slots[i].flag >= 0]
-    if not told:
-        return []
-    return [missing if told == list(range(len(slots))) and columns is None else graph.add("Gather", missing, np.array(told), axis=1)]
-
-
-def _codes(graph: Graph, network: TargetNetwork, plan: Plan, raw: dict[int, str]) -> str | None:
+def _codes(graph: Graph, plan: Plan, sources: _Sources) -> str | None:
     """Rows of the table of codes (n, c)."""
+    offsets = plan.offsets.tolist()
+    if "texts" in sources.groups and plan.codes:  # all texts at once: what a text is in any column, then what it is in its own
+        words = sorted({level for code in plan.codes for level in code.levels} | set(sources.missing.values()))
+        what = graph.add("LabelEncoder", "texts", keys_strings=words, values_int64s=list(range(len(words))), default_int64=len(words))
+        tables = []
+        for code, offset in zip(plan.codes, offsets, strict=False):
+            own = {level: i for i, level in enumerate(code.levels)} | {sources.missing[code.column]: code.missing}
+            tables.append([offset + own.get(word, code.unseen) for word in words] + [offset + code.unseen])
+        if len(tables) == 1:
+            return graph.add("Gather", np.array(tables[0]), what)
+        at = np.arange(len(tables)) * (len(words) + 1)
+        return graph.add("Gather", np.concatenate(tables), graph.add("Add", what, at[None]))
     found = []
-    for code, offset in zip(plan.codes, plan.offsets.tolist(), strict=False):
-        column = network.schema.columns[code.column]
-        assert isinstance(column, Category)
-        keys = [*code.levels, missing_text(column.levels)]
+    for code, offset in zip(plan.codes, offsets, strict=False):
+        keys = [*code.levels, sources.missing[code.column]]
         values = [*range(offset, offset + len(code.levels)), offset + code.missing]
-        default = offset + code.unseen
-        found.append(graph.add("LabelEncoder", raw[code.column], keys_strings=keys, values_int64s=values, default_int64=default))
+        text = sources.one(code.column)
+        found.append(graph.add("LabelEncoder", text, keys_strings=keys, values_int64s=values, default_int64=offset + code.unseen))
     return _joined(graph, found)
 
 
-def _extra(graph: Graph, slot: Slot, column: Category, raw: dict[int, str]) -> str:
+def _extra(graph: Graph, column: Category, text: str, missing: str) -> str:
     """How often a level occurred in training, or the length of the text: (n, 1) double."""
-    text, missing = raw[slot.column], missing_text(column.levels)
     if column.extra == "frequency":
         keys = [*column.levels, missing]
         which = graph.add("LabelEncoder", text, keys_strings=keys, values_int64s=list(range(len(keys))), default_int64=len(keys))

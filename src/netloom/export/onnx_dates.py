@@ -15,11 +15,9 @@ BEFORE = 25_000  # eras added, so that every moment of a datetime64 is positive 
 NOT_A_TIME = np.iinfo(np.int64).min
 
 
-def date_parts(graph: Graph, plan: Plan, slots: list[int], raw: dict[int, str]) -> tuple[str, list[int], str]:
-    """Parts (n, slots) double of all date columns, the mean where missing; the slots in the order of that; what is missing (n, columns)."""
+def date_parts(graph: Graph, plan: Plan, slots: list[int], moments: str) -> tuple[str, list[int], str]:
+    """Parts (n, slots) double of all dates in ``moments`` (n, D), the mean where missing; their slots in order; what is missing (n, D)."""
     columns = sorted({plan.slots[i].column for i in slots})
-    inputs = [raw[j] for j in columns]
-    moments = inputs[0] if len(inputs) == 1 else graph.add("Concat", *inputs, axis=1)
     missing = graph.add("Equal", moments, np.int64(NOT_A_TIME))
     calendar = _Calendar(graph, graph.add("Where", missing, np.int64(0), moments))
     by_part: dict[str, list[int]] = {}

@@ -24,9 +24,9 @@ class Graph:
         self.inputs: list[ValueInfoProto] = []
         self.outputs: list[ValueInfoProto] = []
 
-    def input(self, name: str, dtype: Any, doc: str) -> str:
-        """A column (n, 1)."""
-        self.inputs.append(helper.make_tensor_value_info(name, DTYPES[dtype], ["n", 1], doc))
+    def input(self, name: str, dtype: Any, doc: str, width: int = 1) -> str:
+        """A column (n, 1), or several (n, width)."""
+        self.inputs.append(helper.make_tensor_value_info(name, DTYPES[dtype], ["n", width], doc))
         return name
 
     def add(self, op: str, *inputs: Any, **attributes: Any) -> str:
