@@ -11,7 +11,7 @@ import numpy as np
 
 from netloom.errors import ConfigError, DataError
 from netloom.target.calibration import log_chances
-from netloom.target.row import RowPlan
+from netloom.target.row import RowPlan, row_chances
 from netloom.target.weights import Weights
 from netloom.tasks.schema import Schema
 
@@ -110,7 +110,7 @@ class TargetNetwork:
         """
         outputs = self._plan(self.schema.encode_row(values))
         if self.classes is not None:
-            return np.exp(log_chances(outputs[None]))[0]
+            return row_chances(outputs)
         return float(outputs[0]) if len(outputs) == 1 else outputs
 
     def explain(self, table: Any = None, background: Any = None) -> Explanation:
@@ -159,6 +159,24 @@ class TargetNetwork:
         from netloom.target.store import load
 
         return load(path)
+
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write ONNX with the whole preparation inside: one input per column; needs the packages of ``netloom[onnx]``."""
+        from netloom.export import export
+
+        export(self, path, ".onnx")
+
+    def to_torch(self) -> Any:
+        """A plain torch module of numbers and codes, ``forward(numbers, codes)``; see `netloom.export.torch`."""
+        from netloom.export.torch import to_torch
+
+        return to_torch(self)
+
+    def to_keras(self) -> Any:
+        """A Keras 3 model of numbers and codes; see `netloom.export.keras`; needs the package of ``netloom[keras]``."""
+        from netloom.export.keras import to_keras
+
+        return to_keras(self)
 
     def to_frame(self, table: Any, coverage: float | None = None) -> pd.DataFrame:
         """Predictions as a table: the label with a chance per class, or the value with its interval if ``coverage`` is given."""
