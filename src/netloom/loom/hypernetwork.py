@@ -81,6 +81,7 @@ class Hypernetwork(nn.Module):
     def __init__(self, D: int = 64, H: int = 12, copies: int = 8) -> None:
         super().__init__()
         self.D, self.H, self.copies = D, H, copies
+        self.mixed = False  # in training on a GPU: tokens talk in bfloat16, everything that is solved stays float32
         self.block = Block(D)  # shared by all steps
         self.step = nn.Parameter(torch.randn(STEPS_KNOWN, D) * 0.02)
         self.column0 = nn.Parameter(torch.randn(D) * 0.02)
@@ -131,7 +132,10 @@ class Hypernetwork(nn.Module):
         inverse = penalty = cells_relevance = Z.new_zeros(0)
         for t in range(blocks):
             u = (self.neuron0 + self.step[min(t, STEPS_KNOWN - 1)]) + self.kind[batch.kind][:, None]  # (B, H, D)
-            r, c, o, u = self.block(P, weight, residual, width.sqrt(), rest, r, c, o, u)
+            with torch.autocast(P.device.type, torch.bfloat16, enabled=self.mixed):
+                r, c, o, u = self.block(P, weight, residual, width.sqrt(), rest, r, c, o, u)
+            if self.mixed:
+                r, c, o, u = r.float(), c.float(), o.float(), u.float()
             cn, un, on = self.norm_column(c), self.norm_neuron(u), self.norm_output(o)
             o_mean = (on * batch.outputs[..., None]).sum(1) / batch.outputs.sum(1, keepdim=True)
             log_penalty, log_temperature = self.penalty_temperature(torch.cat([un.mean(1), o_mean], -1)).unbind(-1)
