@@ -65,9 +65,10 @@ def standardised(X: Tensor, n: int) -> tuple[Tensor, Tensor]:
     """X (B, rows, d) by mean and deviation of its first n rows, and which columns (B, d) have more than two values there."""
     S = X[:, :n]
     mean, deviation = S.mean(1, keepdim=True), S.std(1, correction=0, keepdim=True)
-    deviation = torch.where(deviation < 1e-6 * mean.abs().clamp(min=1), 1.0, deviation)
+    varies = deviation > 1e-6 * mean.abs().clamp(min=1)
     low, high = S.amin(1, keepdim=True), S.amax(1, keepdim=True)
-    return (X - mean) / deviation, ((low < S) & (S < high)).any(1)
+    z = torch.where(varies, (X - mean) / torch.where(varies, deviation, 1.0), 0.0)  # a schema drops what is constant in training
+    return z, ((low < S) & (S < high)).any(1) & varies[:, 0]
 
 
 def ranked_values(z: Tensor, n: int) -> Tensor:

@@ -123,11 +123,13 @@ class Trainer:
         if not bool(torch.isfinite(loss)):
             return None
         gradient = torch.autograd.grad(loss, self.weights, allow_unused=True)
-        if not all(bool(torch.isfinite(part).all()) for part in gradient if part is not None):
+        norm = torch.stack(torch._foreach_norm([part for part in gradient if part is not None])).norm()
+        if not bool(torch.isfinite(norm)):
             return None
+        scale = float(min(1.0, settings.clip / (norm + 1e-6)))  # each batch is clipped, so that no odd one rules the step
         for w, part in zip(self.weights, gradient, strict=True):
             if part is not None and w.grad is not None:
-                w.grad += part
+                w.grad.add_(part, alpha=scale)
         return Group(fed, losses.detach(), tasks.source, drawing)
 
     def share_gradients(self, groups: list[Group]) -> tuple[int, int]:
@@ -142,7 +144,7 @@ class Trainer:
 
     def update(self, good: int) -> None:
         """One step of the optimiser, and of the average; a step without a finite gradient changes nothing."""
-        norm = torch.nn.utils.clip_grad_norm_(self.weights, self.settings.clip)
+        norm = torch.stack(torch._foreach_norm([w.grad for w in self.weights if w.grad is not None])).norm()
         if not good or not bool(torch.isfinite(norm)):
             self.state.skipped_steps += 1
             return
