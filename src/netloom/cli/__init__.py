@@ -1,4 +1,4 @@
-"""The command line: ``netloom fit | predict | inspect | bench``.
+"""The command line: ``netloom fit | predict | inspect | bench | pretrain``.
 
 One thin file per command; options.py reads what several take, show.py prints. Only typer is imported before a command runs.
 Errors become one line and an exit code here and nowhere else.
@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from netloom import __version__
-from netloom.cli import bench, fit, inspect, predict
+from netloom.cli import bench, fit, inspect, predict, pretrain
 from netloom.errors import NetloomError
 
 __all__ = ["app", "main"]
@@ -64,6 +64,7 @@ app.command("fit")(fit.fit)
 app.command("predict")(predict.predict)
 app.command("inspect")(inspect.inspect)
 app.command("bench")(bench.bench)
+app.command("pretrain")(pretrain.pretrain)
 
 
 def main() -> None:

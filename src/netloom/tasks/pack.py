@@ -74,8 +74,11 @@ def read_packed(path: Path) -> list[RealTable]:
     try:
         with safe_open(path, "pt") as file:
             names = json.loads((file.metadata() or {})["netloom tables"])
-            parts = [[file.get_tensor(f"{i}/{key}") for key in ("X", "of", "values", "levels")] for i in range(len(names))]
-        return [RealTable(entry["name"], *part, entry["target"]) for entry, part in zip(names, parts, strict=True)]
+            tables = []
+            for i, entry in enumerate(names):
+                X, of, values, levels = (file.get_tensor(f"{i}/{key}") for key in ("X", "of", "values", "levels"))
+                tables.append(RealTable(entry["name"], X, of, values, levels, entry["target"]))
+        return tables
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):
         raise FileError(f"{path}: is not a file of tables; make it with netloom pretrain --pack") from None
 
@@ -141,4 +144,5 @@ def _read(path: Path, target: str | None) -> RealTable:
     of = np.array([schema.features[j].column for j in kept], dtype=np.int64)
     own = names.index(target) if target in names else len(names) - 1
     whole = torch.as_tensor(values, dtype=torch.float32)
-    return RealTable(path.name.split(".")[0], torch.as_tensor(X, dtype=torch.float32), torch.as_tensor(of), whole, torch.as_tensor(levels), own)
+    features = torch.as_tensor(X, dtype=torch.float32)
+    return RealTable(path.name.split(".")[0], features, torch.as_tensor(of), whole, torch.as_tensor(levels), own)

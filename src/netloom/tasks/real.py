@@ -56,7 +56,7 @@ def sample_table(draw: Draw, table: RealTable, ranges: Ranges, work: float) -> T
     rows = torch.nonzero(~torch.isnan(y))[:, 0]
     R = len(rows)
     queries = min(ranges.queries, R // 3)
-    if R < 3 * ranges.rows[0] or queries < 1 or classes == 1:
+    if 3 * ranges.rows[0] > R or queries < 1 or classes == 1:
         return None
     n = int(draw.log_between(ranges.rows[0], min(ranges.rows[1], R - queries) + 0.99))
     others = [j for j in range(columns) if j != t]

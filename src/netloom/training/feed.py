@@ -68,7 +68,7 @@ def standardised(X: Tensor, n: int) -> tuple[Tensor, Tensor]:
     varies = deviation > 1e-6 * mean.abs().clamp(min=1)
     low, high = S.amin(1, keepdim=True), S.amax(1, keepdim=True)
     z = torch.where(varies, (X - mean) / torch.where(varies, deviation, 1.0), 0.0)  # a schema drops what is constant in training
-    return z, ((low < S) & (S < high)).any(1) & varies[:, 0]
+    return z, ((low < S) & (high > S)).any(1) & varies[:, 0]
 
 
 def ranked_values(z: Tensor, n: int) -> Tensor:

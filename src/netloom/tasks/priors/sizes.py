@@ -11,7 +11,7 @@ __all__ = ["Ranges", "Sizes", "cost", "draw_sizes"]
 
 @dataclass(frozen=True)
 class Ranges:
-    """Of support rows (log-uniform), features (skewed to few) and classes; ``queries`` rows are asked; ``values`` is the share of regression."""
+    """Of support rows (log-uniform), features (skewed to few) and classes. ``queries`` rows are asked; a share ``values`` is regression."""
 
     rows: tuple[int, int] = (10, 1000)
     columns: tuple[int, int] = (1, 100)
