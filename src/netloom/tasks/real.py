@@ -44,12 +44,12 @@ class RealTable:
     target: int
 
     def to(self, device: str | torch.device) -> RealTable:
-        parts = (part.to(device) for part in (self.X, self.of, self.values, self.levels))
-        return RealTable(self.name, *parts, self.target)  # type: ignore[call-arg,arg-type]
+        X, of, values, levels = (part.to(device) for part in (self.X, self.of, self.values, self.levels))
+        return RealTable(self.name, X, of, values, levels, self.target)
 
 
 def sample_table(draw: Draw, table: RealTable, ranges: Ranges, work: float) -> Tasks | None:
-    """A batch of tasks of one table and target that differ in their rows; None where this target cannot be asked (constant, too few rows)."""
+    """A batch of tasks of one table and target that differ in their rows; None where the target is constant or has too few rows."""
     columns = len(table.levels)
     t = table.target if draw.chance(OWN) else draw.between(0, columns - 1)
     y, classes = _target(table, t, ranges.outputs[1])

@@ -1,4 +1,4 @@
-"""From encoded tasks to what the hypernetwork reads: the same numbers that `netloom.loom.views` and `netloom.loom.batch` make, batched in torch.
+"""From encoded tasks to what the hypernetwork reads: the numbers that `netloom.loom.views` and `netloom.loom.batch` make, batched in torch.
 
 Columns are standardised by the support rows and cut at six deviations; a ranked batch reads its columns as normal scores of their ranks;
 a column of two values has one live cell. What is learned on the support rows is applied to the query rows.
@@ -50,14 +50,14 @@ def feed(tasks: Tasks, *, ranked: bool = False) -> Fed:
     cells = cells_of(z, thresholds) * live[:, None]
     B, _, d = z.shape
     if tasks.outputs:
-        T, targets, O = F.one_hot(tasks.y[:, :n], tasks.outputs).float(), tasks.y[:, n:], tasks.outputs
+        T, targets = F.one_hot(tasks.y[:, :n], tasks.outputs).float(), tasks.y[:, n:]
     else:
         mean, deviation = tasks.y[:, :n].mean(1, keepdim=True), tasks.y[:, :n].std(1, correction=0, keepdim=True)
         values = ((tasks.y - mean) / torch.where(deviation > 1e-6, deviation, 1.0)).clamp(-CLIP, CLIP)
-        T, targets, O = values[:, :n], values[:, n:], tasks.y.shape[-1]
+        T, targets = values[:, :n], values[:, n:]
     kind = torch.full((B,), 0 if tasks.outputs else 1, device=z.device)
-    everything = torch.ones(B, max(d, O), dtype=torch.bool, device=z.device)
-    batch = Batch(cells[:, :n], torch.ones(B, n, device=z.device), everything[:, :d], T, everything[:, :O], kind)
+    columns, outputs = (torch.ones(B, count, dtype=torch.bool, device=z.device) for count in (d, T.shape[-1]))
+    batch = Batch(cells[:, :n], torch.ones(B, n, device=z.device), columns, T, outputs, kind)
     return Fed(batch, cells[:, n:], targets, tasks.outputs)
 
 

@@ -43,7 +43,8 @@ class Log:
             for note in sources.notes:
                 self.say(note)
             source = f", {len(names)} tables" if names else ""
-            self.say(f"{'going on at step ' + str(state.step) if state.step else 'new run'}: {weights:,} weights{source}, writes {self.out}")
+            start = f"going on at step {state.step}" if state.step else "new run"
+            self.say(f"{start}: {weights:,} weights{source}, writes {self.out}")
 
     def step(self, state: State, settings: Settings, rate: float, groups: list[Group]) -> None:
         """One step; ``groups`` are this process's."""
@@ -83,7 +84,8 @@ class Log:
         if self.say is None:
             return
         drawn = plot_run(self.out)
-        self.say(f"{'stopped' if stopped else 'done'} at step {state.step}: {self.out / 'loom.safetensors'}{', ' + str(drawn) if drawn else ''}")
+        files = ", ".join(str(path) for path in (self.out / "loom.safetensors", drawn) if path)
+        self.say(f"{'stopped' if stopped else 'done'} at step {state.step}: {files}")
 
     def _write(self, event: str, **content: Any) -> None:
         if self.say is None:

@@ -30,7 +30,6 @@ def deep_loss(losses: Tensor, earlier: float = 0.3) -> Tensor:
 
 def identities(fed: Fed, D: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Random vectors (B, d, D), (B, O, D) that tell columns and outputs apart; drawn anew at every step."""
-    B, d = fed.batch.columns.shape
-    O, device = fed.batch.outputs.shape[1], fed.cells.device
-    columns = torch.randn(B, d, D, generator=generator, device=device)
-    return columns, torch.randn(B, O, D, generator=generator, device=device)
+    device = fed.cells.device
+    columns = torch.randn(*fed.batch.columns.shape, D, generator=generator, device=device)
+    return columns, torch.randn(*fed.batch.outputs.shape, D, generator=generator, device=device)

@@ -114,7 +114,8 @@ class Settings:
             if key not in known:
                 near = get_close_matches(key, known, 1)
                 raise ConfigError(f"{key}: no such setting{f'; did you mean {near[0]}?' if near else ''} (docs/pretrain.md lists all)")
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in content.items()})
+        values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+        return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

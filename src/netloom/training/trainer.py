@@ -1,6 +1,6 @@
 """Meta-training. Read `Trainer.run`: the whole loop is there.
 
-A step is ``groups`` batches of tasks, each with sizes of its own; group g of step s is a function of (seed, g, s), so a resumed run draws the
+A step is ``groups`` batches of tasks, each with sizes of its own. Group g of step s is a function of (seed, g, s): a resumed run draws the
 tasks that the stopped one would have drawn, and two processes that share the groups make the gradient that one would have made.
 """
 
@@ -54,7 +54,7 @@ class Trainer:
         torch.manual_seed(settings.seed)  # of the first weights only
         self.loom = build_loom(settings.init, settings.width, settings.neurons, settings.copies).to(self.device)
         self.loom.mixed = settings.mixed
-        self.weights = list(self.loom.parameters())
+        self.weights: list[Tensor] = list(self.loom.parameters())
         self.average = [w.detach().clone() for w in self.weights]
         self.optimizer = torch.optim.AdamW(self.weights, settings.lr, betas=settings.betas, weight_decay=settings.weight_decay)
         self.state = State()
