@@ -59,6 +59,9 @@ class Draw:
         """Random permutations along the last axis."""
         return torch.argsort(torch.rand(*shape, generator=self.generator, device=self.device), -1)
 
-    def some(self, least: float, *shape: int) -> Tensor:
-        """0 or 1 with one probability for the batch, at least ``least``."""
-        return (self.uniform(*shape) < max(least, self.share())).float()
+    def some(self, least: float, *shape: int, along: int | None = None) -> Tensor:
+        """0 or 1 with one probability for the batch, at least ``least``; with ``along``, all are 1 where that axis would hold no 1."""
+        chosen = self.uniform(*shape) < max(least, self.share())
+        if along is not None:
+            chosen = chosen | ~chosen.any(along, keepdim=True)
+        return chosen.float()

@@ -34,11 +34,11 @@ class Sizes:
 
 
 def cost(n: int, d: int, queries: int = 96) -> float:
-    """Work of one task, in units of a task of 190 rows and 16 features; fitted to a CPU core, see docs/decisions."""
+    """Work of one task, in units of a task of 190 rows and 16 features; fitted by benchmarks/profile_train.py on a CPU core."""
     p = 8 * d
     small, large = min(n, p), max(n, p)
-    raw = 0.02 + 1.2e-3 * (n + 0.3 * queries) + 5.0e-5 * d * (n + 0.5 * queries) + 3e-6 * n * n + 2e-9 * small * small * large
-    return raw / 0.62
+    milliseconds = 0.055 * (n + queries) + 1.5e-3 * d * (n + queries) + 1.4e-4 * n * n + 4.4e-7 * small * small * large
+    return milliseconds / 29.0
 
 
 def draw_sizes(draw: Draw, ranges: Ranges, work: float) -> Sizes:
