@@ -20,6 +20,7 @@ from torch import Tensor
 
 from netloom.errors import ConfigError, FileError
 from netloom.loom.hypernetwork import Hypernetwork
+from netloom.training.adamw import AdamW
 
 __all__ = ["FORMAT", "State", "atomically", "build_loom", "load_run", "save_run", "save_weights"]
 
@@ -65,15 +66,15 @@ def build_loom(path: str, width: int, neurons: int, copies: int) -> Hypernetwork
 
 
 def save_run(
-    folder: Path, loom: Hypernetwork, average: list[Tensor], optimizer: torch.optim.Optimizer, state: State, settings: dict[str, Any]
+    folder: Path, loom: Hypernetwork, average: list[Tensor], optimizer: AdamW, state: State, settings: dict[str, Any]
 ) -> None:
     """Write the whole run, its averaged weights for the product, and a report for people."""
     tensors: dict[str, Tensor] = {}
     for (name, value), mean in zip(loom.named_parameters(), average, strict=True):
         tensors[f"loom/{name}"], tensors[f"average/{name}"] = value.detach(), mean
-        for key, moment in optimizer.state.get(value, {}).items():
-            tensors[f"optimizer/{key}/{name}"] = moment
-    header = {"format": FORMAT, "state": asdict(state), "settings": settings}
+    for (name, _), first, second in zip(loom.named_parameters(), optimizer.first, optimizer.second, strict=True):
+        tensors[f"first/{name}"], tensors[f"second/{name}"] = first, second
+    header = {"format": FORMAT, "optimizer_steps": optimizer.steps, "state": asdict(state), "settings": settings}
     _write_tensors(folder / RUN, tensors, header)
     save_weights(folder / WEIGHTS, loom, average, state)
     atomically(folder / REPORT, lambda path: path.write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8"))
@@ -86,7 +87,7 @@ def save_weights(path: Path, loom: Hypernetwork, average: list[Tensor], state: S
     _write_tensors(path, dict(zip(names, average, strict=True)), header)
 
 
-def load_run(folder: Path, loom: Hypernetwork, average: list[Tensor], optimizer: torch.optim.Optimizer) -> State | None:
+def load_run(folder: Path, loom: Hypernetwork, average: list[Tensor], optimizer: AdamW) -> State | None:
     """Put the run in ``folder`` into loom, average and optimizer, and return its state; None if there is none.
 
     Raises
@@ -100,21 +101,20 @@ def load_run(folder: Path, loom: Hypernetwork, average: list[Tensor], optimizer:
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {})["netloom"])
-        state = State(**header["state"])
+        state, steps = State(**header["state"]), int(header["optimizer_steps"])
         if header["format"] != FORMAT:
             raise FileError(f"{path}: format {header['format']} is not {FORMAT}; it is from another version of netloom")
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, FileError):
             raise
         raise FileError(f"{path}: is not a run of netloom pretrain; give another out") from None
-    device = next(loom.parameters()).device
     _load(loom, {key.removeprefix("loom/"): value for key, value in tensors.items() if key.startswith("loom/")}, str(path))
-    for (name, value), mean in zip(loom.named_parameters(), average, strict=True):
-        mean.copy_(tensors[f"average/{name}"])
-        keys = ("step", "exp_avg", "exp_avg_sq")
-        if f"optimizer/step/{name}" in tensors:
-            moments = {key: tensors[f"optimizer/{key}/{name}"] for key in keys}
-            optimizer.state[value] = {key: moment if key == "step" else moment.to(device) for key, moment in moments.items()}
+    if any(f"{kind}/{name}" not in tensors for kind in ("average", "first", "second") for name, _ in loom.named_parameters()):
+        raise FileError(f"{path}: lacks moments of the optimiser; give another out, and its loom.safetensors as init")
+    for i, (name, _) in enumerate(loom.named_parameters()):
+        for kind, place in (("average", average), ("first", optimizer.first), ("second", optimizer.second)):
+            place[i].copy_(tensors[f"{kind}/{name}"])
+    optimizer.steps = steps
     return state
 
 

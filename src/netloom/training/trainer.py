@@ -19,6 +19,7 @@ from torch import Tensor
 
 from netloom.errors import ConfigError, FileError, NotWovenError
 from netloom.tasks.priors import Draw
+from netloom.training.adamw import AdamW
 from netloom.training.checkpoint import State, build_loom, load_run, save_run, save_weights
 from netloom.training.feed import Fed, feed
 from netloom.training.log import Log
@@ -55,8 +56,9 @@ class Trainer:
         self.loom = build_loom(settings.init, settings.width, settings.neurons, settings.copies).to(self.device)
         self.loom.mixed = settings.mixed
         self.weights: list[Tensor] = list(self.loom.parameters())
+        self.gradients = [torch.zeros_like(w) for w in self.weights]
         self.average = [w.detach().clone() for w in self.weights]
-        self.optimizer = torch.optim.AdamW(self.weights, settings.lr, betas=settings.betas, weight_decay=settings.weight_decay)
+        self.optimizer = AdamW(self.weights, settings.betas, settings.weight_decay)
         self.state = State()
         try:
             self.out.mkdir(parents=True, exist_ok=True)
@@ -79,13 +81,10 @@ class Trainer:
             while progress(settings, state.step, state.seconds) < 1 and not self.stop:
                 started = time.perf_counter()
                 rate = learning_rate(settings, state.step, state.seconds)
-                for w in self.weights:
-                    w.grad = torch.zeros_like(w)
+                torch._foreach_zero_(self.gradients)
                 groups = [self.weave_group(state.step, g) for g in range(self.processes.rank, settings.groups, self.processes.count)]
                 good, tasks = self.share_gradients([group for group in groups if group is not None])
-                for options in self.optimizer.param_groups:
-                    options["lr"] = rate
-                self.update(good)
+                self.update(good, rate)
                 state.step += 1
                 state.tasks += tasks
                 state.skipped_groups += settings.groups - good
@@ -127,28 +126,27 @@ class Trainer:
         if not bool(torch.isfinite(norm)):
             return None
         scale = float(min(1.0, settings.clip / (norm + 1e-6)))  # each batch is clipped, so that no odd one rules the step
-        for w, part in zip(self.weights, gradient, strict=True):
-            if part is not None and w.grad is not None:
-                w.grad.add_(part, alpha=scale)
+        for total, part in zip(self.gradients, gradient, strict=True):
+            if part is not None:
+                total.add_(part, alpha=scale)
         return Group(fed, losses.detach(), tasks.source, drawing)
 
     def share_gradients(self, groups: list[Group]) -> tuple[int, int]:
         """Sum gradients over processes and divide by the good groups; how many were good, and how many tasks they held."""
         counts = torch.tensor([len(groups), sum(len(group.fed) for group in groups), self.stop], device=self.device)
-        gradients = [w.grad for w in self.weights if w.grad is not None]
-        self.processes.sum([*gradients, counts])
+        self.processes.sum([*self.gradients, counts])
         good, tasks, self.stop = int(counts[0]), int(counts[1]), float(counts[2])
         if good > 1:
-            torch._foreach_div_(gradients, float(good))
+            torch._foreach_div_(self.gradients, float(good))
         return good, tasks
 
-    def update(self, good: int) -> None:
+    def update(self, good: int, rate: float) -> None:
         """One step of the optimiser, and of the average; a step without a finite gradient changes nothing."""
-        norm = torch.stack(torch._foreach_norm([w.grad for w in self.weights if w.grad is not None])).norm()
+        norm = torch.stack(torch._foreach_norm(self.gradients)).norm()
         if not good or not bool(torch.isfinite(norm)):
             self.state.skipped_steps += 1
             return
-        self.optimizer.step()
+        self.optimizer.step(self.gradients, rate)
         step = self.state.step - self.state.skipped_steps
         keep = min(self.settings.ema, (1 + step) / (10 + step))  # the first steps are forgotten fast
         torch._foreach_lerp_(self.average, [w.detach() for w in self.weights], 1 - keep)

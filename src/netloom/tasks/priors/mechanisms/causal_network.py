@@ -23,7 +23,7 @@ def causal_network(draw: Draw, B: int, n: int, d: int, q: int) -> tuple[Tensor, 
     x = inputs(draw, B, n, draw.between(2, max(2, min(d, 40))))
     layers = [x]
     for _ in range(draw.between(2, 5)):
-        keep = draw.some(0.1, B, x.shape[-1], width)
+        keep = draw.some(0.1, B, x.shape[-1], width, along=1)
         W = draw.normal(B, x.shape[-1], width) * keep / keep.sum(1, keepdim=True).clamp(min=1).sqrt()
         x = standardise(x @ W + 0.5 * draw.normal(B, 1, width)) * torch.exp(0.5 * draw.normal(B, 1, 1))
         x = standardise(draw.pick(ACTIVATIONS)(x)) + draw.normal(B, n, width) * torch.exp(draw.normal(B, 1, 1) - 3.5)
