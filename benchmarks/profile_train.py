@@ -1,8 +1,8 @@
-"""What a task costs in meta-training, by its size: forward and backward of the hypernetwork, and drawing the tasks. CPU seconds of this process.
+"""What a task costs in meta-training, by its size: forward and backward of the hypernetwork, and drawing. CPU seconds of this process.
 
     python benchmarks/profile_train.py [--rounds 3] [--fit]
 
-``--fit`` prints coefficients for `netloom.tasks.priors.sizes.cost` by least squares on relative error. Results: benchmarks/results/train_cost.csv.
+``--fit`` prints coefficients for `netloom.tasks.priors.sizes.cost`, by least squares on relative error. Writes results/train_cost.csv.
 """
 
 import argparse
@@ -19,7 +19,8 @@ from netloom.tasks.priors.sizes import cost
 from netloom.training.feed import feed
 from netloom.training.loss import deep_loss, identities, query_losses
 
-SIZES = [(16, 4, 64), (16, 40, 32), (60, 10, 32), (60, 90, 8), (190, 3, 16), (190, 16, 16), (190, 60, 6), (450, 8, 6), (450, 40, 4), (950, 5, 2), (950, 60, 2)]
+SIZES = [(16, 4, 64), (16, 40, 32), (60, 10, 32), (60, 90, 8), (190, 3, 16), (190, 16, 16), (190, 60, 6)]  # (rows, features, tasks)
+SIZES += [(450, 8, 6), (450, 40, 4), (950, 5, 2), (950, 60, 2)]
 QUERIES, BLOCKS = 96, 3
 RESULTS = Path(__file__).parent / "results" / "train_cost.csv"
 
@@ -45,7 +46,8 @@ def main() -> None:
     lines = []
     for (n, d, _), times in seconds.items():
         drawing, weaving = np.median(np.array(times), axis=0)
-        lines.append([n, d, round(1e3 * weaving, 3), round(1e3 * drawing, 3), round(100 * drawing / (drawing + weaving), 1), cost(n, d, QUERIES)])
+        share = round(100 * drawing / (drawing + weaving), 1)
+        lines.append([n, d, round(1e3 * weaving, 3), round(1e3 * drawing, 3), share, cost(n, d, QUERIES)])
     unit = float(np.median([line[2] / line[5] for line in lines]))
     print(f"{'rows':>5} {'features':>8} {'weave ms':>9} {'draw ms':>8} {'draw %':>7} {'cost':>6} {'measured / cost':>16}")
     for line in lines:

@@ -2,8 +2,8 @@
 
     python benchmarks/show_priors.py [--out FOLDER] [--seed 0] [--only forest]
 
-A mechanism's page: twelve tasks of two columns. Rows 1 and 2 show the latent target before noise is cut or bent, as colour over both columns; row 3 shows
-whole tasks as the loom reads them, the encoded table as an image (rows sorted by target, columns standardised) with the target beside it.
+A mechanism's page: eight tasks of two columns, the latent target as colour, before it is cut or bent; then four whole tasks as a schema
+encodes them: the table as an image (rows sorted by target, columns standardised) with the target beside it.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def mechanism_page(name: str, seed: int, path: Path) -> None:
     for i, ax in enumerate(axes[:2].flat):
         X, y = MECHANISMS[name].sample(Draw(seed, 0, i), 1, 800, 2, 1)
         X, y = X[0], standardise(y)[0, :, 0].clamp(-2.5, 2.5)
-        jitter = 0.04 * torch.randn(X.shape, generator=torch.Generator().manual_seed(0)) * (X == X.round()).float()
+        jitter = 0.04 * torch.randn(X.shape, generator=torch.Generator().manual_seed(0)) * (X.round() == X).float()
         ax.scatter(*(X + jitter).T, c=y, s=5, cmap="coolwarm", linewidths=0)
         ax.set_title("latent target over two columns" if i == 0 else "", fontsize=9)
         ax.tick_params(labelsize=6)
@@ -63,7 +63,8 @@ def task_image(ax: plt.Axes, name: str, seed: int) -> None:
     order = torch.argsort(y)
     ax.imshow(standardise(tasks.X)[0][order].clamp(-2.5, 2.5), aspect="auto", cmap="coolwarm", vmin=-2.5, vmax=2.5, interpolation="nearest")
     strip = ax.inset_axes((1.02, 0, 0.07, 1))
-    strip.imshow(y[order][:, None], aspect="auto", cmap=CLASSES if outputs else "viridis", interpolation="nearest", vmax=9 if outputs else None)
+    colours = {"cmap": CLASSES, "vmax": 9} if outputs else {"cmap": "viridis"}
+    strip.imshow(y[order][:, None], aspect="auto", interpolation="nearest", **colours)
     strip.set_axis_off()
     ax.set_title(f"a task: {f'{outputs} classes' if outputs else 'values'}", fontsize=9)
     ax.set_xlabel("features", fontsize=8)

@@ -105,9 +105,6 @@ def test_tasks_have_any_target_and_never_the_target_among_their_inputs(folder):
             continue
         assert torch.isfinite(tasks.X).all() and torch.isfinite(tasks.y.float()).all()
         seen.add(tasks.outputs)
-        if tasks.outputs == 0:
-            best = torch.stack([torch.corrcoef(torch.cat([tasks.X[b], tasks.y[b]], 1).T)[-1, :-1].nan_to_num().abs().max() for b in range(len(tasks))])
-            assert float(best.max()) < 1 - 1e-5 or tasks.X.shape[-1] > 0
     assert {0, 2, 3} <= seen
 
 

@@ -59,7 +59,8 @@ def test_a_file_that_is_no_toml(tmp_path, content, message):
 
 
 def test_changes_are_toml_values_or_bare_text():
-    assert parse_changes(["lr=1e-4", "rows=[24,640]", "out=a/b c", "mixed=true"]) == {"lr": 1e-4, "rows": [24, 640], "out": "a/b c", "mixed": True}
+    given = parse_changes(["lr=1e-4", "rows=[24,640]", "out=a/b c", "mixed=true"])
+    assert given == {"lr": 1e-4, "rows": [24, 640], "out": "a/b c", "mixed": True}
     with pytest.raises(ConfigError, match="must be KEY=VALUE"):
         parse_changes(["lr"])
 

@@ -156,7 +156,8 @@ def test_what_is_said(tiny):
     lines = []
     settings = tiny(steps=4)
     pretrain(settings, lines.append)
-    assert "new run" in lines[0] and "tasks/s" in lines[1] and "left" in lines[1] and "validation" in "".join(lines) and "done at step 4" in lines[-1]
+    assert "new run" in lines[0] and "tasks/s" in lines[1] and "left" in lines[1]
+    assert "validation" in "".join(lines) and "done at step 4" in lines[-1]
     events = [json.loads(line) for line in (Path(settings.out) / "log.jsonl").read_text().splitlines()]
     assert [event["event"] for event in events] == ["begin", "step", "step", "validation", "end"]
     assert events[1]["tasks"] > 0 and 0 < events[1]["drawing"] < 1

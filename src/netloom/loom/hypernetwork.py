@@ -159,7 +159,8 @@ class Hypernetwork(nn.Module):
                 a = a + torch.cat(hidden, -1) @ onto
             h = torch.relu(a)
             h_centre = (h * rows).sum(1, keepdim=True) / count
-            h_scale = (((h - h_centre).square() * rows).sum(1, keepdim=True) / (count - 1).clamp(min=1)).sqrt() + 5e-2
+            h_variance = ((h - h_centre).square() * rows).sum(1, keepdim=True) / (count - 1).clamp(min=1)
+            h_scale = h_variance.clamp(min=1e-12).sqrt() + 5e-2  # clamped: the root of a silent neuron's 0 has no gradient
             h = (h - h_centre) / h_scale * real
             h_relevance = torch.exp(rho.clamp(-4, 4)) / math.sqrt(h.shape[-1])
             woven.append(WovenBlock(W.transpose(1, 2), onto, bias, h_centre[:, 0], h_scale[:, 0], h_relevance))

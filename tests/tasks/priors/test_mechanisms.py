@@ -113,7 +113,8 @@ def test_uneven_noise_follows_a_column():
     def leaning(name):
         found = []
         for X, y in draws(name, n=500, d=3, count=12):
-            rest = np.abs(y - RandomForestRegressor(30, max_samples=0.5, min_samples_leaf=5, oob_score=True, random_state=0).fit(X, y).oob_prediction_)
+            forest = RandomForestRegressor(30, max_samples=0.5, min_samples_leaf=5, oob_score=True, random_state=0).fit(X, y)
+            rest = np.abs(y - forest.oob_prediction_)
             found.append(max(abs(np.corrcoef(rest, X[:, j])[0, 1]) for j in range(3)))
         return np.mean(found)
 
