@@ -10,6 +10,13 @@ TINY = {
 }
 
 
+@pytest.fixture(autouse=True)
+def no_plot(request, monkeypatch):
+    """A plot takes longer than a tiny run: only the test of the plot draws one."""
+    if "plot" not in request.node.name:
+        monkeypatch.setattr("netloom.training.log.plot_run", lambda folder: None)
+
+
 @pytest.fixture
 def tiny(tmp_path):
     """Settings of a tiny run in a folder of its own; keywords change them."""

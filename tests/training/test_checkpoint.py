@@ -81,7 +81,7 @@ def test_damaged_runs_are_refused(run, damage):
         save_file(tensors, path)
     elif damage == "other shape":
         other = Hypernetwork(24, 2, 2)
-        weights = [w.detach() for w in other.parameters()]
+        weights = [w.detach().clone() for w in other.parameters()]
         save_run(folder, other, weights, AdamW(weights, (0.9, 0.98), 0.01), state, {})
     else:
         tensors["loom/column0"][0] = float("nan")

@@ -33,12 +33,13 @@ def write(settings, path):
     return path
 
 
+@pytest.mark.slow  # two starts of torch
 def test_two_processes_give_the_gradient_of_one(tiny, tmp_path):
     alone = tiny(steps=1, out=str(tmp_path / "alone"), warmup=0)
     together = tiny(steps=1, out=str(tmp_path / "together"), warmup=0)
     pretrain(alone, lambda line: None)
     processes = start(write(together, tmp_path / "c.toml"), 2)
-    said = [process.communicate(timeout=120) for process in processes]
+    said = [process.communicate(timeout=900) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     assert "done at step 1" in said[0][0] and said[1][0] == ""  # only the first speaks
     one, two = (load_file(Path(settings.out) / "run.safetensors") for settings in (alone, together))
@@ -58,7 +59,7 @@ def test_a_lost_process_ends_the_other_with_one_line(tiny, tmp_path):
     while not report.exists():
         assert all(process.poll() is None for process in processes)
     processes[1].kill()
-    _, said = processes[0].communicate(timeout=120)
+    _, said = processes[0].communicate(timeout=900)
     assert processes[0].returncode == 1
     assert [line for line in said.splitlines() if line.startswith("netloom:")][0].startswith("netloom: a process of this run was lost")
     assert load_file(Path(settings.out) / "run.safetensors")

@@ -12,7 +12,7 @@ from netloom.tasks.priors.sizes import cost
 @pytest.mark.parametrize("outputs, targets", [(2, 1), (10, 1), (0, 1), (0, 3)])
 def test_every_mechanism_gives_whole_tasks(mechanism, outputs, targets):
     sizes = Sizes(3, 25, 10, 9, outputs, targets)
-    for step in range(3):
+    for step in range(2):
         tasks = sample(Draw(0, 0, step), sizes, mechanism)
         assert tasks.X.shape == (3, 35, 9) and torch.isfinite(tasks.X).all() and tasks.source == mechanism
         if outputs:
@@ -36,7 +36,7 @@ def test_a_batch_is_a_function_of_seed_rank_and_step():
 
 def test_sizes_fill_their_ranges_and_share_the_work():
     ranges, work = Ranges(), 16.0
-    sizes = [draw_sizes(Draw(0, 0, step), ranges, work) for step in range(2000)]
+    sizes = [draw_sizes(Draw(0, 0, step), ranges, work) for step in range(1000)]
     n, d = np.array([s.n for s in sizes]), np.array([s.d for s in sizes])
     assert n.min() < 12 and n.max() > 900 and n.max() <= 1000 and 80 < np.median(n) < 130  # the middle of a log scale from 10 to 1000
     assert d.min() == 1 and d.max() > 95 and d.max() <= 100 and np.median(d) < 25
@@ -49,7 +49,7 @@ def test_sizes_fill_their_ranges_and_share_the_work():
 
 def test_rows_are_in_random_order():
     drift = []
-    for step in range(60):
+    for step in range(30):
         tasks = sample(Draw(0, 1, step), Sizes(2, 200, 100, 5, 0, 1))
         y = tasks.y[..., 0]
         drift.append(float((y[:, :200].mean() - y[:, 200:].mean()).abs()))
