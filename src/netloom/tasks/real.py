@@ -70,8 +70,9 @@ def sample_table(draw: Draw, table: RealTable, ranges: Ranges, work: float) -> T
     if not d:
         return None
     B = max(2, min(int(4 * work), round(work / cost(n, d, queries))))
-    picked = rows[draw.order(B, R)[:, : n + queries]]  # (B, n + queries)
-    X, y = table.X[:, features][picked], y[picked]
+    pool = rows[draw.order(R)[: 4 * (n + queries)]]  # of a long table each batch sees a part, so that nothing long is sorted B times
+    picked = pool[draw.order(B, len(pool))[:, : n + queries]]  # (B, n + queries)
+    X, y = table.X[picked[..., None], features], y[picked]
     if classes:
         return Tasks(X, y.long(), classes, n, table.name)
     if draw.chance(ranges.values):

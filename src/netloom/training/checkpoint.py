@@ -128,6 +128,7 @@ def atomically(path: Path, write: Callable[[Path], Any]) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         write(beside)
+        os.chmod(beside, 0o644)  # safetensors makes files that nobody else may read
         with open(beside, "rb") as file:
             os.fsync(file.fileno())
         os.replace(beside, path)

@@ -6,6 +6,7 @@ tasks that the stopped one would have drawn, and two processes that share the gr
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -70,7 +71,8 @@ class Trainer:
         self.sources = Sources(settings, self.device)
         self.validation = Validation(settings, self.sources, self.device)
         self.log = Log(self.out, say if self.processes.first else None)
-        self.stop = 0.0
+        self.asked = False  # a signal asks this process to stop
+        self.stop = False  # all processes have agreed to
 
     def run(self) -> State:
         """Train until the steps or minutes are over, or until a signal asks to stop; the last step is saved."""
@@ -97,7 +99,7 @@ class Trainer:
             if state.step % settings.validate_every:
                 self.validate()
             self.save()
-            self.log.end(state, stopped=bool(self.stop))
+            self.log.end(state, stopped=self.stop)
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
@@ -133,9 +135,9 @@ class Trainer:
 
     def share_gradients(self, groups: list[Group]) -> tuple[int, int]:
         """Sum gradients over processes and divide by the good groups; how many were good, and how many tasks they held."""
-        counts = torch.tensor([len(groups), sum(len(group.fed) for group in groups), self.stop], device=self.device)
+        counts = torch.tensor([float(len(groups)), sum(len(group.fed) for group in groups), self.asked], device=self.device)
         self.processes.sum([*self.gradients, counts])
-        good, tasks, self.stop = int(counts[0]), int(counts[1]), float(counts[2])
+        good, tasks, self.stop = int(counts[0]), int(counts[1]), self.stop or bool(counts[2])
         if good > 1:
             torch._foreach_div_(self.gradients, float(good))
         return good, tasks
@@ -182,9 +184,10 @@ class Trainer:
         """End after the step at hand when asked to; a second signal ends at once."""
 
         def ask(number: int, frame: FrameType | None) -> None:
-            if self.stop:
+            if self.asked:
                 raise KeyboardInterrupt
-            self.stop = float(number)
+            self.asked = True
+            self.stop = self.processes.count == 1
 
         try:
             return {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -207,5 +210,7 @@ def _device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"device = {name!r}: torch sees no GPU here; use cpu or auto")
+    if name == "cuda" and "LOCAL_RANK" in os.environ:  # torchrun: a GPU per process
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
     return torch.device(name)
 
