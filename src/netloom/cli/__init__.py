@@ -1,4 +1,4 @@
-"""The command line: ``netloom fit | predict | inspect | report | export | bench``.
+"""The command line: ``netloom fit | predict | inspect | report | export | bench | pretrain``.
 
 One thin file per command; options.py reads what several take, show.py prints. Only typer is imported before a command runs.
 Errors become one line and an exit code here and nowhere else.
@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from netloom import __version__
-from netloom.cli import bench, export, fit, inspect, predict, report
+from netloom.cli import bench, export, fit, inspect, predict, pretrain, report
 from netloom.errors import NetloomError
 
 __all__ = ["app", "main"]
@@ -66,6 +66,7 @@ app.command("export")(export.export)
 app.command("inspect")(inspect.inspect)
 app.command("report")(report.report)
 app.command("bench")(bench.bench)
+app.command("pretrain")(pretrain.pretrain)
 
 
 def main() -> None:

@@ -83,6 +83,7 @@ class Hypernetwork(nn.Module):
     def __init__(self, D: int = 64, H: int = 12, copies: int = 8) -> None:
         super().__init__()
         self.D, self.H, self.copies = D, H, copies
+        self.mixed = False  # in training on a GPU: tokens talk in bfloat16, everything that is solved stays float32
         self.block = Block(D)  # shared by all steps
         self.step = nn.Parameter(torch.randn(STEPS_KNOWN, D) * 0.02)
         self.column0 = nn.Parameter(torch.randn(D) * 0.02)
@@ -133,7 +134,10 @@ class Hypernetwork(nn.Module):
         inverse = penalty = cells_relevance = Z.new_zeros(0)
         for t in range(blocks):
             u = (self.neuron0 + self.step[min(t, STEPS_KNOWN - 1)]) + self.kind[batch.kind][:, None]  # (B, H, D)
-            r, c, o, u = self.block(P, weight, residual, width.sqrt(), rest, r, c, o, u)
+            with torch.autocast(P.device.type, torch.bfloat16, enabled=self.mixed):
+                r, c, o, u = self.block(P, weight, residual, width.sqrt(), rest, r, c, o, u)
+            if self.mixed:
+                r, c, o, u = r.float(), c.float(), o.float(), u.float()
             cn, un, on = self.norm_column(c), self.norm_neuron(u), self.norm_output(o)
             o_mean = (on * batch.outputs[..., None]).sum(1) / batch.outputs.sum(1, keepdim=True)
             log_penalty, log_temperature = self.penalty_temperature(torch.cat([un.mean(1), o_mean], -1)).unbind(-1)
@@ -156,7 +160,8 @@ class Hypernetwork(nn.Module):
                 a = a + torch.cat(hidden, -1) @ onto
             h = torch.relu(a)
             h_centre = (h * rows).sum(1, keepdim=True) / count
-            h_scale = (((h - h_centre).square() * rows).sum(1, keepdim=True) / (count - 1).clamp(min=1)).sqrt() + 5e-2
+            h_variance = ((h - h_centre).square() * rows).sum(1, keepdim=True) / (count - 1).clamp(min=1)
+            h_scale = h_variance.clamp(min=1e-12).sqrt() + 5e-2  # clamped: the root of a silent neuron's 0 has no gradient
             h = (h - h_centre) / h_scale * real
             h_relevance = torch.exp(rho.clamp(-4, 4)) / math.sqrt(h.shape[-1])
             woven.append(WovenBlock(W.transpose(1, 2), onto, bias, h_centre[:, 0], h_scale[:, 0], h_relevance))
