@@ -156,7 +156,7 @@ def moments(blocks: list[np.ndarray], weight: np.ndarray) -> tuple[np.ndarray, n
 
 
 def losses(outputs: np.ndarray, rows: Rows, head: str) -> np.ndarray:
-    """Held-out loss (n,) of every row: squared error over the outputs, or log loss (of margins: at their best temperature)."""
+    """Held-out loss (n,) per row: squared error over the outputs, or log loss (of margins: at their best temperature)."""
     if rows.codes is None:
         return np.square(outputs - rows.targets).mean(axis=1)
     factor = 1.0 if head == "logistic" else temperature_of(outputs, rows.codes, rows.weight)

@@ -17,7 +17,7 @@ from netloom.loom.families import FAMILIES, families_named
 from netloom.loom.loom import Loom
 from netloom.loom.pool import weave_pool
 from netloom.loom.rows import Rows, canonical_rows, spread
-from netloom.target.budget import Budget, default_budget
+from netloom.target.budget import Budget
 from netloom.target.calibration import class_losses, interval_quantiles, temperature_of
 from netloom.target.heads import HEADS
 from netloom.target.network import TargetNetwork
@@ -112,7 +112,7 @@ def fit(
     described = {"schema": schema.to_json(), "architecture": architecture, "metrics": metrics, "provenance": provenance}
     overhead = described_bytes(described | {"classes": None if task.classes is None else labels_to_json(task.classes)})
     pool = replace(pool, weights=replace(pool.weights, extra=extra))
-    weights = assemble(pool, rows, members, head, budget or default_budget(overhead), overhead)
+    weights = assemble(pool, rows, members, head, budget, overhead)
     temperature = metrics.get("temperature", 1.0)
     weights = replace(
         weights,

@@ -19,7 +19,7 @@ __all__ = ["PENALTIES", "Question", "Readout", "readouts"]
 
 PENALTIES = {"logistic": (1.0, 0.3, 0.1, 0.03), "gaussian": (10.0, 3.0, 1.0, 0.3, 0.1)}
 SMALL = 250  # rows up to which tasks are solved together: the work grows with their cube
-AT_ONCE = 1_000_000  # numbers in the kernels that are solved together
+AT_ONCE = 400_000  # numbers in the kernels that are solved together: more leave the processor's cache
 JUDGED = 2000  # rows of a large task that are left out one by one
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from netloom.loom.assemble import BLOCK, features_of
+from netloom.loom.assemble import features_of
+from netloom.loom.compare import moments
 from netloom.loom.families import Selection
 from netloom.loom.hypernetwork import Hypernetwork
 from netloom.loom.pool import WEAVE_ROWS, WIDE, most_telling
@@ -30,7 +31,7 @@ from netloom.tasks import Schema, Task
 
 __all__ = ["weave_tasks"]
 
-TOGETHER = 400_000  # padded rows x columns woven in one batch
+TOGETHER = 100_000  # padded rows x columns woven in one batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,14 +110,15 @@ def _draft(prepared: Prepared, threads: Threads, budget: Budget | None, provenan
     member: dict[str, Any] = {"family": "woven", "penalty": 0.0, "weight": 1.0}
     architecture = {"head": head, "members": [member], "why": "woven in one pass; the penalty by leave-one-out"}
     overhead = described_bytes({"schema": prepared.schema.to_json(), "architecture": architecture, "provenance": provenance})
-    budget, prior = budget or default_budget(overhead), threads.prior
-    if not fits(weights, budget, overhead):
-        kept = keep_within(weights, importance(weights, prior, threads.deviation), budget, overhead)
+    limits, prior = budget or default_budget(overhead), threads.prior
+    if not fits(weights, limits, overhead):
+        kept = keep_within(weights, importance(weights, prior, threads.deviation), limits, overhead)
         weights = keep_neurons(weights, kept, threads.mean)
-        refuse_misfit(weights, budget, overhead)
         prior = np.concatenate([prior[: prepared.view.width], prior[prepared.view.width :][kept]])
+        if budget is not None:  # the default one gives way where the preparation alone takes more
+            refuse_misfit(weights, budget, overhead)
     blocks = features_of(weights, rows)
-    mean = sum(share @ block for share, block in zip(np.split(rows.weight / rows.weight.sum(), range(BLOCK, rows.n, BLOCK)), blocks, strict=True))
+    mean, _ = moments(blocks, rows.weight)
     draft = TargetNetwork(prepared.schema, weights, task.kind, task.classes, task.target_names, architecture, {}, provenance)
     return Draft(draft, rows, head, blocks, Selection(np.arange(len(prior)), mean, prior))
 

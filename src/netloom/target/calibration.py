@@ -14,16 +14,27 @@ def log_chances(outputs: np.ndarray) -> np.ndarray:
     return log_softmax(outputs, axis=1)
 
 
-def class_losses(outputs: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Log loss (n,) of every row."""
-    return -log_chances(outputs)[np.arange(len(codes)), codes]
+def class_losses(outputs: np.ndarray, codes: np.ndarray, doubt: float = 0.0) -> np.ndarray:
+    """Log loss (n,) of every row; with ``doubt`` each label is taken to be any class, at random, with that chance."""
+    chances = log_chances(outputs)
+    loss = -chances[np.arange(len(codes)), codes]
+    return loss if doubt == 0 else (1 - doubt) * loss - doubt * chances.mean(axis=1)
+
+
+def doubt_of(rows: float) -> float:
+    """What ``rows`` rows without a single mistake leave open: one mistake in so many and two more (Laplace's rule of succession).
+
+    Without it, held-out rows that are all right ask for ever larger outputs, and the first mistake on a new row costs any loss.
+    """
+    return 1.0 / (rows + 2.0)
 
 
 def temperature_of(outputs: np.ndarray, codes: np.ndarray, weight: np.ndarray) -> float:
-    """The factor on the outputs that minimises the weighted log loss of held-out rows, between 1/30 and 30."""
+    """The factor on the outputs that minimises the weighted log loss of held-out rows, with the doubt they leave; between 1/30 and 30."""
+    doubt = doubt_of(len(codes))
 
     def loss(log_factor: float) -> float:
-        return float(np.average(class_losses(outputs * np.exp(log_factor), codes), weights=weight))
+        return float(np.average(class_losses(outputs * np.exp(log_factor), codes, doubt), weights=weight))
 
     limit = np.log(30.0)
     return float(np.exp(minimize_scalar(loss, bounds=(-limit, limit), method="bounded", options={"xatol": 1e-3}).x))

@@ -28,8 +28,8 @@ def task(name, outputs, n, p, seed):
 def batched(tasks):
     """Kernels (B, n, n), targets and weights, padded to the largest task."""
     most = max(len(F) for F, _, _ in tasks)
-    K, Y = torch.zeros(len(tasks), most, most, dtype=torch.float64), torch.zeros(len(tasks), most, tasks[0][1].shape[1], dtype=torch.float64)
-    weight = torch.zeros(len(tasks), most, dtype=torch.float64)
+    B, outputs = len(tasks), tasks[0][1].shape[1]
+    K, Y, weight = (torch.zeros(B, most, *rest, dtype=torch.float64) for rest in ((most,), (outputs,), ()))
     for b, (F, y, w) in enumerate(tasks):
         n = len(F)
         K[b, :n, :n], Y[b, :n], weight[b, :n] = F @ F.T, y, w
@@ -39,9 +39,10 @@ def batched(tasks):
 @pytest.mark.parametrize("name, outputs", CASES)
 def test_each_task_gets_what_its_head_gives_it_alone(name, outputs):
     tasks = [task(name, outputs, n, p, seed) for seed, (n, p) in enumerate([(40, 6), (25, 60), (33, 33)])]
-    found = SOLVERS[name](*batched(tasks)[:2], PENALTIES, batched(tasks)[2])
+    tight, apart = ({"tolerance": 1e-10}, {"together": 0}) if name == "logistic" else ({}, {})
+    K, targets, weights = batched(tasks)
+    found = SOLVERS[name](K, targets, PENALTIES, weights, **tight)
     for b, (F, Y, weight) in enumerate(tasks):
-        tight, apart = ({"tolerance": 1e-10}, {"together": 0}) if name == "logistic" else ({}, {})
         path = HEADS[name].fit_path(F, Y, PENALTIES, weight, **tight)
         left_out = HEADS[name].leave_one_out(F, Y, path, PENALTIES, weight, **apart)
         n = len(F)

@@ -54,7 +54,7 @@ def ridge(K: Tensor, Y: Tensor, penalties: Tensor | Sequence[float], weight: Ten
     return _duals(found, one)
 
 
-def logistic(K: Tensor, Y: Tensor, penalties: Tensor | Sequence[float], weight: Tensor, *, tolerance: float = 1e-5) -> Duals:
+def logistic(K: Tensor, Y: Tensor, penalties: Tensor | Sequence[float], weight: Tensor, *, tolerance: float = 1e-4) -> Duals:
     """Logistic readouts, walked from one penalty to the next: the same numbers as `heads.logistic`, leave-one-out by one Newton step.
 
     Parameters
