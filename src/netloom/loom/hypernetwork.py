@@ -103,8 +103,11 @@ class Hypernetwork(nn.Module):
             nn.init.zeros_(layer.bias)
         self.penalty_temperature.bias.data[1] = 1.0
 
-    def forward(self, batch: Batch, columns: Tensor, outputs: Tensor, blocks: int = 3) -> Woven:
-        """Weave ``blocks`` blocks for every task of the batch, given the identities of columns (B, d, D) and outputs (B, O, D)."""
+    def forward(self, batch: Batch, columns: Tensor, outputs: Tensor, blocks: int = 3, *, readouts_too: bool = True) -> Woven:
+        """Weave ``blocks`` blocks for every task of the batch, given the identities of columns (B, d, D) and outputs (B, O, D).
+
+        Without ``readouts_too`` there are none, and the residual is the one before the last block: enough for who solves another readout.
+        """
         P, T, weight = batch.cells, batch.targets, batch.weight
         B, n, d, _ = P.shape
         D = self.D
@@ -168,11 +171,14 @@ class Hypernetwork(nn.Module):
             hidden.append(h)
             keys_before.append(keys)
             features.append(h * h_relevance[:, None])
+            if not readouts_too and t == blocks - 1:
+                break
             inverse = update_inverse(inverse, features[-1] * root)
             dual = inverse @ Y  # (B, n, O)
             out_of_row = dual / inverse.diagonal(dim1=1, dim2=2)[..., None].clamp(min=1e-5)  # leave-one-out, given the neurons
             residual = (out_of_row / root.clamp(min=1e-12)).clamp(-4, 4) * real
-            readouts.append((torch.cat(features, -1) * root).transpose(1, 2) @ dual)
+            if readouts_too:
+                readouts.append((torch.cat(features, -1) * root).transpose(1, 2) @ dual)
         return Woven(
             centre[:, 0], scale[:, 0], cells_relevance, penalty, torch.stack(temperatures, 1), tuple(woven), residual, mean, tuple(readouts)
         )
