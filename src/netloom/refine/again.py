@@ -63,7 +63,7 @@ def same_task(network: TargetNetwork, task: Task) -> Task:
     """
     if task.kind != network.kind and not (network.classes is None and task.classes is not None and task.classes.dtype.kind in "iuf"):
         what = "classes" if network.classes is not None else "numbers"
-        raise DataError(f"target {task.target_names[0]!r}: the network predicts {what}, this table holds something else; give its own target")
+        raise DataError(f"target {task.target_names[0]!r}: the network predicts {what}, this table holds something else; give its own")
     if network.classes is None:
         if task.classes is not None:  # a few whole numbers look like classes
             task = replace(task, y=task.classes[task.y].astype(np.float64)[:, None], kind="regression", classes=None)

@@ -1,4 +1,5 @@
-"""Refine: gradient steps on all weights of woven networks until the caller's criterion, kept only where held-out folds are better for it."""
+"""Refine: gradient steps on all weights of woven networks until the caller's criterion, kept only where held-out folds are better for
+it."""
 
 from __future__ import annotations
 
@@ -128,7 +129,7 @@ def refine_many(
     groups = list(_groups(judges))
     for g, group in enumerate(groups):
         start, width = 0.3 + 0.7 * g / len(groups), 0.7 / len(groups)
-        runs, interrupted = _run([judges[i] for i in group], until, recipe, lambda share, said, a=start, w=width: tell(a + w * share, said))
+        runs, interrupted = _run([judges[i] for i in group], until, recipe, _within(tell, start, width))
         done |= dict(zip(group, runs, strict=True))
         if interrupted:  # what has not begun stays as it was
             for i in set(judges) - set(done):
@@ -136,6 +137,11 @@ def refine_many(
             break
     tell(1.0, "done")
     return [done[i] for i in range(len(tasks))]
+
+
+def _within(tell: Progress, start: float, width: float) -> Progress:
+    """Progress of one part of the work."""
+    return lambda share, message: tell(start + width * share, message)
 
 
 def _groups(judges: dict[int, Judge]) -> Iterator[list[int]]:

@@ -1,4 +1,5 @@
-"""Held-out rows that neither weaving nor refining has seen: a task's folds, each with a network woven anew on the rest, and their verdict."""
+"""Held-out rows that neither weaving nor refining has seen: a task's folds, each with a network woven anew on the rest, and their
+verdict."""
 
 from __future__ import annotations
 

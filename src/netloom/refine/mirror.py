@@ -1,7 +1,7 @@
 """Woven networks as one batch of tensors whose gradients are well behaved, and back: B networks, padded to a common shape.
 
-Features of views and neurons are standardised by their training rows, and every weight is ``woven + move / sqrt(fan in)`` (the neural tangent
-parametrisation of Jacot et al. 2018, which RealMLP, Holzmueller et al. 2024, uses): one learning rate then fits all tables and
+Features of views and neurons are standardised by their training rows, and every weight is ``woven + move / sqrt(fan in)`` (the neural
+tangent parametrisation of Jacot et al. 2018, which RealMLP, Holzmueller et al. 2024, uses): one learning rate then fits all tables and
 layers, and decaying ``move`` pulls towards the woven network, not towards zero (L2-SP, Li et al. 2018).
 """
 
@@ -43,6 +43,8 @@ class Mirror(nn.Module):
     networks : their weights, with the same number of outputs
     features : per network the features (n, P) of its views on some training rows, from which scales are measured
     """
+
+    middle: Tensor  # (B, H)
 
     def __init__(self, networks: Sequence[Weights], features: Sequence[np.ndarray]) -> None:
         super().__init__()

@@ -38,12 +38,12 @@ class Recipe:
     cycle : steps of the first cycle of the schedule; each following one is twice as long
     """
 
-    rate: float = 0.02
+    rate: float = 0.015
     readout_rate: float = 0.1
     bias_rate: float = 0.1
     decay: float = 0.1
     smoothing: float = 0.0
-    dropout: float = 0.0
+    dropout: float = 0.3
     batch: int = 256
     cycle: int = 32
     seed: int = 0
@@ -52,7 +52,7 @@ class Recipe:
         for name in ("rate", "readout_rate", "bias_rate", "decay", "smoothing", "dropout"):
             value = getattr(self, name)
             if not 0 <= value < (1 if name in ("smoothing", "dropout") else math.inf):
-                raise ConfigError(f"recipe {name} = {value}: must be at least 0{' and below 1' if name in ('smoothing', 'dropout') else ''}")
+                raise ConfigError(f"recipe {name} = {value}: must be at least 0, and shares below 1")
         if self.batch < 1 or self.cycle < 1:
             raise ConfigError(f"recipe batch = {self.batch}, cycle = {self.cycle}: must be at least 1")
 

@@ -108,6 +108,10 @@ class TargetNetwork:
             return np.exp(log_chances(outputs[None]))[0]
         return float(outputs[0]) if len(outputs) == 1 else outputs
 
+    def update(self, task: Any, memory: Any, **options: Any) -> Any:
+        """Add the rows of ``task``, given what a `netloom.refine.Memory` keeps of the rows so far; see `netloom.update`."""
+        return memory.update(self, task, **options)
+
     @property
     def n_parameters(self) -> int:
         """Numbers in the network."""
