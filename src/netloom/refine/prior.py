@@ -32,8 +32,8 @@ def prior_scales(weights: Weights, members: Sequence[Member], deviation: np.ndar
 
 
 def _parts(weights: Weights, random: bool) -> dict[str, np.ndarray]:
-    """Which features each part of the pool became: by view (standardised or ranked) and by layer; random neurons come first and read
-    values.""" first = np.concatenate([[0], np.cumsum(weights.widths)]).astype(int)
+    """Which features each part of the pool became, by view and by layer; random neurons come first and read values."""
+    first = np.concatenate([[0], np.cumsum(weights.widths)]).astype(int)
     views = len(weights.views)
     found: dict[str, list[np.ndarray]] = {name: [] for name in ("values", "cells", "random", "woven", "woven ranked")}
     for v, view in enumerate(weights.views):

@@ -79,14 +79,14 @@ def update(
     The rows are predicted first (prequential error), then added to the sums: the readout is the exact solution on all rows ever given,
     for the network's neurons. It replaces the old one only if it is better on the rows that the old one has not learned, of which each
     third is judged by the solution without it. If the prequential error is clearly above what the network promised when it was woven,
-    neurons are woven anew on the rows that are kept, all of them or the newest half, and judged in the same way.
+    or rows have doubled since, neurons are woven anew on the rows that are kept, all of them or the newest half, and judged alike.
 
     Parameters
     ----------
     network : the network as it is
     task : the new rows only, with the network's target
     memory : `Memory.begin(network, task it was woven from)` once, then what the last update gave
-    reweave : "auto" (when the error says so), "always" or "never"
+    reweave : "auto" (when the error says so, or rows have doubled), "always" or "never"
     loom : the hypernetwork that weaves anew, by default the one that comes with netloom
 
     Raises

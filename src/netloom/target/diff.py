@@ -124,8 +124,9 @@ def _same_neurons(old: TargetNetwork, new: TargetNetwork) -> bool:
     if len(a.layers) != len(b.layers) or len(a.views) != len(b.views):
         return False
     pairs = [(x.columns, y.columns) for x, y in zip(a.views, b.views, strict=True)]
-    pairs += [(getattr(x, part), getattr(y, part)) for x, y in zip(a.views, b.views, strict=True) for part in ("centre", "scale",
-    "thresholds")] for x, y in zip(a.layers, b.layers, strict=True):
+    for u, v in zip(a.views, b.views, strict=True):
+        pairs += [(u.centre, v.centre), (u.scale, v.scale), (u.thresholds, v.thresholds)]
+    for x, y in zip(a.layers, b.layers, strict=True):
         pairs += [(x.weight, y.weight), (x.bias, y.bias)]
         pairs += [] if x.onto is None or y.onto is None else [(x.onto, y.onto)]
     return all(np.array_equal(x, y) for x, y in pairs)
