@@ -77,8 +77,8 @@ class Mirror(nn.Module):
         z[:, : features.shape[1]] = (features - plan.mean) / plan.scale
         return torch.from_numpy(z)
 
-    def forward(self, S: Tensor, dropout: float = 0.0) -> Tensor:
-        """Standardised view features (B, m, P) to outputs (B, m, O), before the target's own unit."""
+    def forward(self, S: Tensor, dropout: float = 0.0, random: torch.Generator | None = None) -> Tensor:
+        """Standardised view features (B, m, P) to outputs (B, m, O), before the target's own unit; ``dropout`` leaves out neurons."""
         outputs = torch.baddbmm(self.weight_of("intercept")[:, None], S, self.weight_of("readout")[:, : self.P])
         if not self.H:
             return outputs
@@ -90,7 +90,7 @@ class Mirror(nn.Module):
             if start:
                 a = a + torch.cat(hidden, -1) @ onto[:, :start, start:stop]
             h = torch.relu(a) - self.middle[:, None, start:stop]
-            hidden.append(nn.functional.dropout(h, dropout) if dropout else h)
+            hidden.append(h * (torch.rand(h.shape, generator=random) >= dropout) / (1 - dropout) if dropout else h)
         return outputs + torch.cat(hidden, -1) @ self.weight_of("readout")[:, self.P :]
 
     @torch.no_grad()

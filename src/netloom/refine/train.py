@@ -81,13 +81,14 @@ def steps(mirror: Mirror, examples: Sequence[Examples], head: str, recipe: Recip
     rates = {"reading": 1.0, "onto": 1.0, "bias": recipe.bias_rate, "readout": recipe.readout_rate, "intercept": recipe.bias_rate}
     groups = [{"params": [getattr(mirror, name)], "lr": recipe.rate * share, "share": share} for name, share in rates.items()]
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=recipe.decay, fused=True)
+    random = torch.Generator().manual_seed(recipe.seed)
     step = 0
     while True:
         now = recipe.rate * coslog(step, recipe.cycle)
         for group in optimizer.param_groups:
             group["lr"] = now * group["share"]
         S, targets, weight = next(feed)
-        outputs = mirror(S, recipe.dropout) / factor
+        outputs = mirror(S, recipe.dropout, random) / factor
         losses = loss(outputs, targets, weight, recipe.smoothing)  # (B,)
         optimizer.zero_grad(set_to_none=True)
         losses.sum().backward()  # networks share nothing: the gradient of the sum is each one's own

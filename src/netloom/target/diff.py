@@ -82,10 +82,10 @@ def difference(old: TargetNetwork, new: TargetNetwork, table: pd.DataFrame | Non
     labels = _labels(old, new)
     before, after = _said(old, frame, labels), _said(new, frame, labels)
     moved = _moved(old, before, after)
-    columns = []
+    columns: list[tuple[str, float, float]] = []
     for name in dict.fromkeys([c.name for c in old.schema.columns] + [c.name for c in new.schema.columns]):
-        reach = [_reach(n, frame, name, said, labels, seed) for n, said in ((old, before), (new, after))]
-        columns.append((name, *reach))
+        old_reach = _reach(old, frame, name, before, labels, seed)
+        columns.append((name, old_reach, _reach(new, frame, name, after, labels, seed)))
     columns.sort(key=lambda c: -abs(c[2] - c[1]))
     order = np.argsort(-moved, kind="stable")[:SHOWN]
     first, second = old.predict(frame.iloc[order]), new.predict(frame.iloc[order])
