@@ -4,17 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from netloom import Loom
 from netloom.loom.fit import fit
 from netloom.tasks import Task
 
-KINDS = ["values", "two classes", "three classes"]
 
-
-def table(kind, n, seed, shift=0.0):
-    """A table whose target bends: x alone is not enough for a linear model; ``shift`` changes what the target depends on."""
+def table(kind, n, seed, other=False):
+    """A table whose target bends; with ``other`` it depends on something else."""
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame({"a": rng.normal(size=n), "b": rng.normal(size=n), "c": rng.choice(["red", "blue", "green"], n)})
-    score = np.sin(2 * frame["a"]) + frame["a"] * frame["b"] * (1 - shift) + shift * 3 * frame["b"] + (frame["c"] == "red")
+    score = 3 * frame["b"] - frame["a"] if other else np.sin(2 * frame["a"]) + frame["a"] * frame["b"] + (frame["c"] == "red")
     score = score + 0.2 * rng.normal(size=n)
     if kind == "values":
         return frame.assign(y=score)
@@ -23,20 +22,25 @@ def table(kind, n, seed, shift=0.0):
     return frame.assign(y=np.select([score < -0.3, score > 0.8], ["low", "high"], "middle"))
 
 
-def task(kind, n, seed, shift=0.0):
-    return Task.from_frame(table(kind, n, seed, shift), target="y", kind="regression" if kind == "values" else "classification")
+def make_task(kind, n, seed, other=False):
+    return Task.from_frame(table(kind, n, seed, other), target="y", kind="regression" if kind == "values" else "classification")
+
+
+@pytest.fixture(scope="session")
+def task_of():
+    return make_task
 
 
 @pytest.fixture(scope="session")
 def woven():
-    """kind (and head) -> (network, its task), each woven once."""
+    """kind -> (network, its task): one pass of the loom, or with a head the families that need no loom; each woven once."""
     made = {}
 
-    def of(kind, head="auto", families="all", n=90):
-        key = kind, head, families, n
+    def of(kind, head=None, n=90, families="cells + random"):
+        key = kind, head, n, families
         if key not in made:
-            rows = task(kind, n, seed=1)
-            made[key] = fit(rows, head=head, families=families), rows
+            rows = make_task(kind, n, seed=1)
+            made[key] = (Loom.pretrained().weave(rows) if head is None else fit(rows, head=head, families=families)), rows
         return made[key]
 
     return of
