@@ -240,8 +240,8 @@ network, which needed none. One thread; times are those of one run on a machine 
 
 {table_of(lines)}
 
-Kept on {kept.sum()} of {len(lines)} tables. There the test loss is {ratio[kept].mean() if kept.any() else 1:.3f} of the woven one on average;
-over all tables {ratio.mean():.3f}. Test rows are worse for it on {(ratio > 1 + 1e-9).sum()}.
+Kept on {kept.sum()} of {len(lines)} tables. There the test loss is {ratio[kept].mean() if kept.any() else 1:.3f} of the woven one on
+average; over all tables {ratio.mean():.3f}. Test rows are worse for it on {(ratio > 1 + 1e-9).sum()}.
 
 ## Update
 

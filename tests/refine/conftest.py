@@ -1,11 +1,14 @@
 """Small tables and networks, woven once."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from netloom import Loom
 from netloom.loom.fit import fit
+from netloom.refine.again import rows_of, weave_again
 from netloom.tasks import Task
 
 
@@ -42,5 +45,18 @@ def woven():
             rows = make_task(kind, n, seed=1)
             made[key] = (Loom.pretrained().weave(rows) if head is None else fit(rows, head=head, families=families)), rows
         return made[key]
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def stiff(woven):
+    """kind -> (network, its task): held back far too strongly, so that any training makes it better."""
+
+    def of(kind):
+        network, task = woven(kind)
+        members = [m | {"penalty": 100.0 * m["penalty"]} for m in network.architecture["members"]]
+        network = replace(network, architecture=network.architecture | {"members": members})
+        return replace(network, weights=weave_again(network, rows_of(network, task), Loom.pretrained())), task
 
     return of

@@ -49,7 +49,8 @@ def test_and_binds_tighter():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "steps", "steps=-1", "steps=1.5", "steps>=5", "accuracy<=0.9", "auc>=0.9", "steps=5 |", "steps=5, seconds=3", "steps=1e999"]
+    "text",
+    ["", "steps", "steps=-1", "steps=1.5", "steps>=5", "accuracy<=0.9", "auc>=0.9", "steps=5 |", "steps=5, seconds=3", "steps=1e999"],
 )
 def test_what_is_no_criterion_is_named(text):
     with pytest.raises(ConfigError, match=r"until .*is no criterion; use steps=500|must be a"):

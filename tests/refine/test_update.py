@@ -13,7 +13,13 @@ from netloom.refine.prior import prior_scales
 from netloom.refine.readout import RowSums, features_of, targets_for
 from netloom.tasks import Task
 
-HEADS = [("values", "gaussian"), ("three classes", "ridge"), ("two classes", "logistic"), ("three classes", "logistic"), ("two classes", "svm")]
+HEADS = [
+    ("values", "gaussian"),
+    ("three classes", "ridge"),
+    ("two classes", "logistic"),
+    ("three classes", "logistic"),
+    ("two classes", "svm"),
+]
 
 
 def together(*tasks):
@@ -68,7 +74,13 @@ def _slow(network, memory, X, y):
     hold = np.append(np.full(A.shape[1] - 1, r.penalty), 0)
     if r.head in ("gaussian", "ridge"):
         stacked = np.concatenate([A, np.sqrt(hold)[:, None] * np.eye(len(hold))])  # least squares with the prior as more rows
-        start = np.concatenate([T, np.sqrt(hold)[:, None] * (r.start + np.divide(r.gradient, hold[:, None], where=hold[:, None] > 0, out=np.zeros_like(r.gradient)))])
+        start = np.concatenate(
+            [
+                T,
+                np.sqrt(hold)[:, None]
+                * (r.start + np.divide(r.gradient, hold[:, None], where=hold[:, None] > 0, out=np.zeros_like(r.gradient))),
+            ]
+        )
         if np.abs(r.gradient[-1]).max() > 1e-6 * len(A):
             pytest.fail("the intercept should be at its optimum")
         return np.linalg.lstsq(stacked, start, rcond=None)[0]

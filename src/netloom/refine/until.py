@@ -185,7 +185,7 @@ def _word(word: str) -> Until:
     name, sign, number = found[1], found[2], float(found[3])
     if sign == "=" and name == "seconds":
         return Seconds(number)
-    if sign == "=" and name in ("steps", "patience") and number == int(number):
+    if sign == "=" and name in ("steps", "patience") and number.is_integer():
         return Steps(int(number)) if name == "steps" else NoImprovement(int(number))
     if name in sum(SCORES.values(), ()) and sign == (">=" if name in HIGHER else "<="):
         return Score(name, number)
