@@ -109,18 +109,16 @@ def _finish(prepared: Prepared, threads: Threads, budget: Budget | None, provena
         within = budget.max_parameters is None or w.n_parameters <= budget.max_parameters
         return within and (budget.max_bytes is None or bytes_of(w) + overhead <= budget.max_bytes)
 
-    if not fits(tidy(weights)):
+    if not fits(weights):
         blocks = features_of(weights, rows)
         mean, deviation = moments(blocks, rows.weight)
         pool = without_neurons(Pool(weights, pool.parts, pool.priors), prune(weights, mean, deviation, fits), mean)
         weights, penalty, residual = _solved(pool, rows, head)
-        least = tidy(weights).n_parameters
-        if budget.max_parameters is not None and least > budget.max_parameters:
+        if budget.max_parameters is not None and weights.n_parameters > budget.max_parameters:
             raise BudgetError(
-                f"budget max_parameters = {budget.max_parameters}: without any neuron this table needs {least}; allow more"
+                f"budget max_parameters = {budget.max_parameters}: without any neuron this table needs {weights.n_parameters}; allow more"
             )
     extra = {} if residual is None else {"interval_quantiles": interval_quantiles(residual, rows.weight)}
-    weights = tidy(weights)
     weights = Weights(weights.views, weights.layers, weights.readout, weights.intercept, centre, scale, extra)
     return TargetNetwork(schema, weights, task.kind, task.classes, task.target_names, architecture, {}, provenance)
 
@@ -137,7 +135,7 @@ def _solved(pool: Pool, rows: Rows, head: str) -> tuple[Weights, float, np.ndarr
     coef = coef * chosen.prior[:, None]
     readout, intercept = coef.astype(np.float32), (offset - chosen.mean @ coef).astype(np.float32)
     w = pool.weights
-    solved = Weights(w.views, w.layers, readout, intercept, w.centre, w.scale)  # not tidied: the pool's parts index its features
+    solved = tidy(Weights(w.views, w.layers, readout, intercept, w.centre, w.scale))
     residual = (first.targets - left_out) * rows.scale if rows.codes is None and rows.n == first.n >= 20 else None
     return solved, penalty, residual
 
