@@ -115,3 +115,11 @@ def test_one_row_has_no_error():
 
 def test_less_is_better_for_losses_only():
     assert [n for k in SCORES.values() for n in k if not higher_is_better(n)] == ["log_loss", "ece", "rmse"]
+
+
+@pytest.mark.parametrize("shape", [(40, 2), (40, 1, 2)], ids=["one target", "list of one target"])
+def test_coverage_compares_each_row_with_its_own_interval(shape):
+    truth = np.arange(40.0)[:, None]
+    interval = np.concatenate([truth - 0.5, truth + 0.5], axis=1)
+    interval[:10] += 100
+    assert coverage(truth, interval.reshape(shape)) == 0.75

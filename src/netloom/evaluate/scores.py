@@ -39,7 +39,8 @@ def calibration_error(truth: np.ndarray, predicted: np.ndarray, bins: int = 15) 
 
 
 def coverage(truth: np.ndarray, interval: np.ndarray) -> float:
-    """Share of true values inside their interval: truth (n, O), interval (n, O, 2)."""
+    """Share of true values inside their interval: truth (n, O), interval (n, O, 2), or (n, 2) for one target."""
+    interval = interval.reshape(*truth.shape, 2)  # (n, 1) against (n,) would compare every row with every other
     return float(np.mean((truth >= interval[..., 0]) & (truth <= interval[..., 1])))
 
 

@@ -1,6 +1,6 @@
 """Solve the members on all rows and merge them into one plain network: their features are shared, so their readouts add up."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,9 +10,9 @@ from netloom.loom.compare import moments, readout_targets
 from netloom.loom.families import Selection, select
 from netloom.loom.pool import Pool
 from netloom.loom.rows import Rows
-from netloom.target.budget import Budget
+from netloom.target.budget import Budget, default_budget
 from netloom.target.heads import HEADS
-from netloom.target.prune import bytes_of, keep_neurons, prune, tidy
+from netloom.target.prune import fits, keep_neurons, prune, refuse_misfit, tidy
 from netloom.target.solve import compress
 from netloom.target.weights import Weights
 
@@ -32,28 +32,40 @@ class Member:
     weight: float
 
 
-def assemble(pool: Pool, rows: Rows, members: Sequence[Member], head: str, budget: Budget, overhead: int) -> Weights:
-    """One network within the budget; its parameters beyond ``overhead`` bytes are the network's own.
-
-    Neurons are dropped, the least important first, until it fits, and the readouts are solved again for those that stay.
-    """
+def assemble(pool: Pool, rows: Rows, members: Sequence[Member], head: str, budget: Budget | None, overhead: int) -> Weights:
+    """One network of all members within the budget, ``overhead`` bytes of its file being its description."""
     rows = rows.take(np.arange(min(rows.n, READOUT_ROWS)))
+    return within(pool, rows, budget, overhead, lambda pool, *features: merge(pool, rows, members, head, *features))
 
-    def fits(weights: Weights) -> bool:
-        within = budget.max_parameters is None or weights.n_parameters <= budget.max_parameters
-        return within and (budget.max_bytes is None or bytes_of(weights) + overhead <= budget.max_bytes)
 
+def within(
+    pool: Pool,
+    rows: Rows,
+    budget: Budget | None,
+    overhead: int,
+    solved: Callable[[Pool, list[np.ndarray], np.ndarray, np.ndarray], Weights],
+) -> Weights:
+    """The network that ``solved(pool, blocks of features, their mean, their deviation)`` gives, made small enough for its budget.
+
+    Neurons are dropped, the least important first, until it fits, and the readout is solved again for those that stay. Without a budget the
+    default one is aimed at, and gives way where the preparation alone takes more.
+
+    Raises
+    ------
+    BudgetError : if it does not fit without any neuron
+    """
     blocks = features_of(pool.weights, rows)
     mean, deviation = moments(blocks, rows.weight)
-    merged = merge(pool, blocks, rows, members, head, mean, deviation)
-    if not fits(tidy(merged)):
-        kept = prune(merged, mean, deviation, fits)
+    weights = solved(pool, blocks, mean, deviation)
+    limits = budget or default_budget(overhead)
+    if not fits(tidy(weights), limits, overhead):
+        pool = without_neurons(pool, prune(weights, mean, deviation, lambda smaller: fits(smaller, limits, overhead)), mean)
         del blocks
-        pool = without_neurons(pool, kept, mean)
         blocks = features_of(pool.weights, rows)
-        mean, deviation = moments(blocks, rows.weight)
-        merged = merge(pool, blocks, rows, members, head, mean, deviation)
-    return tidy(merged)
+        weights = solved(pool, blocks, *moments(blocks, rows.weight))
+        if budget is not None:
+            refuse_misfit(tidy(weights), budget, overhead)
+    return tidy(weights)
 
 
 def features_of(weights: Weights, rows: Rows) -> list[np.ndarray]:
@@ -62,7 +74,7 @@ def features_of(weights: Weights, rows: Rows) -> list[np.ndarray]:
 
 
 def merge(
-    pool: Pool, blocks: list[np.ndarray], rows: Rows, members: Sequence[Member], head: str, mean: np.ndarray, deviation: np.ndarray
+    pool: Pool, rows: Rows, members: Sequence[Member], head: str, blocks: list[np.ndarray], mean: np.ndarray, deviation: np.ndarray
 ) -> Weights:
     """The weighted sum of the members' readouts, each solved on all rows, over the pool's features."""
     outputs = rows.head_targets.shape[1]

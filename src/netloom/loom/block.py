@@ -15,9 +15,9 @@ __all__ = ["Attention", "Block"]
 
 
 def mlp(D: int) -> nn.Sequential:
-    net = nn.Sequential(nn.Linear(D, 2 * D), nn.GELU(), nn.Linear(2 * D, D))
-    nn.init.normal_(net[2].weight, std=0.02)
-    return net
+    last = nn.Linear(2 * D, D)
+    nn.init.normal_(last.weight, std=0.02)
+    return nn.Sequential(nn.Linear(D, 2 * D), nn.GELU(), last)
 
 
 class Attention(nn.Module):

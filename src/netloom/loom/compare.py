@@ -122,7 +122,7 @@ def _walk(A: torch.Tensor, inside: Rows, B: np.ndarray, held_out: Rows, head: st
 
 
 def readout_targets(rows: Rows, present: np.ndarray, head: str) -> torch.Tensor:
-    """What a head is fitted to (n, O): one column for two classes, also where a fold has seen no more; -1 and 1 for least squares on classes."""
+    """What a head is fitted to (n, O): one column for two classes; -1 and 1 for least squares on classes."""
     Y = torch.as_tensor(rows.head_targets[:, present], dtype=torch.float64)
     if rows.codes is None:
         return Y
@@ -156,7 +156,7 @@ def moments(blocks: list[np.ndarray], weight: np.ndarray) -> tuple[np.ndarray, n
 
 
 def losses(outputs: np.ndarray, rows: Rows, head: str) -> np.ndarray:
-    """Held-out loss (n,) of every row: squared error over the outputs, or log loss (of margins: at their best temperature)."""
+    """Held-out loss (n,) per row: squared error over the outputs, or log loss (of margins: at their best temperature)."""
     if rows.codes is None:
         return np.square(outputs - rows.targets).mean(axis=1)
     factor = 1.0 if head == "logistic" else temperature_of(outputs, rows.codes, rows.weight)
@@ -171,8 +171,6 @@ def evidence_loss(candidate: Candidate, rows: Rows) -> float:
 def weigh(candidates: list[Candidate], rows: Rows) -> list[tuple[Candidate, float]]:
     """The members of the final network with their weights, by evidence, largest first; the small ones are left out."""
     if not candidates:  # too few rows to compare
-        return []
-    if not candidates:
         return []
     loss = np.array([evidence_loss(c, rows) for c in candidates])
     weight = np.exp(-EVIDENCE * (loss - loss.min()))

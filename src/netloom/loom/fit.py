@@ -14,15 +14,15 @@ from netloom.errors import ConfigError
 from netloom.loom.assemble import Member, assemble
 from netloom.loom.compare import Candidate, compare, evidence_loss, weigh
 from netloom.loom.families import FAMILIES, families_named
-from netloom.loom.pool import weave_pool
 from netloom.loom.loom import Loom
+from netloom.loom.pool import weave_pool
 from netloom.loom.rows import Rows, canonical_rows, spread
-from netloom.target.budget import Budget, default_budget
+from netloom.target.budget import Budget
 from netloom.target.calibration import class_losses, interval_quantiles, temperature_of
 from netloom.target.heads import HEADS
 from netloom.target.network import TargetNetwork
 from netloom.target.store import described_bytes
-from netloom.tasks import Schema, Task
+from netloom.tasks import Schema, Task, labels_to_json
 
 __all__ = ["fit"]
 
@@ -99,24 +99,8 @@ def fit(
         members = [Member(simplest, wanted[simplest], 1.0, 1.0)]
     tell(0.8, "weaving on all rows")
     pool = weave_pool(loom, rows, parts={p for m in members for p in m.parts}, seed=seed, control=control)
-    architecture: dict[str, Any] = _architecture(candidates, members, tried, head, families, control)
-    overhead = described_bytes({"schema": schema.to_json(), "architecture": architecture})
-    weights = assemble(pool, rows, members, head, budget or default_budget(overhead), overhead)
     metrics, extra = _proof(chosen, tried, head)
-    temperature = metrics.get("temperature", 1.0)
-
-    weights = replace(
-        weights,
-        readout=(weights.readout * temperature).astype(np.float32),
-        intercept=(weights.intercept * temperature).astype(np.float32),
-        extra=extra,
-    )
-    architecture["layers"] = [
-        {"reads": f"view {a.view}", "inputs": len(a.weight), "neurons": a.width, "earlier": list(a.earlier)} for a in weights.layers
-    ]
-    architecture["views"] = [
-        {"columns": len(v.columns), "kind": "standardised" if v.knots is None else "ranked", "features": v.width} for v in weights.views
-    ]
+    architecture: dict[str, Any] = _architecture(candidates, members, tried, head, families, control)
     provenance = {
         "loom": loom.fingerprint(),
         "seed": seed,
@@ -124,8 +108,24 @@ def fit(
         "different_rows": rows.n,
         "columns": len(schema.columns),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(time.perf_counter() - started, 3),
     }
+    described = {"schema": schema.to_json(), "architecture": architecture, "metrics": metrics, "provenance": provenance}
+    overhead = described_bytes(described | {"classes": None if task.classes is None else labels_to_json(task.classes)})
+    pool = replace(pool, weights=replace(pool.weights, extra=extra))
+    weights = assemble(pool, rows, members, head, budget, overhead)
+    temperature = metrics.get("temperature", 1.0)
+    weights = replace(
+        weights,
+        readout=(weights.readout * temperature).astype(np.float32),
+        intercept=(weights.intercept * temperature).astype(np.float32),
+    )
+    architecture["layers"] = [
+        {"reads": f"view {a.view}", "inputs": len(a.weight), "neurons": a.width, "earlier": list(a.earlier)} for a in weights.layers
+    ]
+    architecture["views"] = [
+        {"columns": len(v.columns), "kind": "standardised" if v.knots is None else "ranked", "features": v.width} for v in weights.views
+    ]
+    provenance["seconds"] = round(time.perf_counter() - started, 3)
     tell(1.0, "done")
     return TargetNetwork(schema, weights, task.kind, task.classes, task.target_names, architecture, metrics, provenance)
 
@@ -193,8 +193,11 @@ def _architecture(
     candidates: list[Candidate], members: list[Member], rows: Rows, head: str, families: str, control: str | None
 ) -> dict[str, Any]:
     """What was compared, what was chosen, and why, in plain data."""
-    compared = [{"family": c.family, "penalty": c.penalty, "loss": round(evidence_loss(c, rows), 5)} for c in candidates]
-    shares = {m.family: m.weight for m in members}
+    shares = {m.family: round(m.weight, 4) for m in members}
+    compared = [
+        {"family": c.family, "penalty": c.penalty, "loss": round(evidence_loss(c, rows), 5), "weight": shares.get(c.family, 0.0)}
+        for c in candidates
+    ]
     if not candidates:
         why = f"{rows.n} different rows are too few to compare families; the simplest is used"
     else:
@@ -209,8 +212,8 @@ def _architecture(
             why += f"; averaged with {', '.join(f'{m.family} ({m.weight:.0%})' for m in members if m.family != best.family)}"
     return {
         "head": head,
-        "members": [{"family": m.family, "penalty": m.penalty, "weight": round(m.weight, 4)} for m in members],
-        "compared": [c | {"weight": round(shares.get(c["family"], 0.0), 4)} for c in compared],
+        "members": [{"family": m.family, "penalty": m.penalty, "weight": shares[m.family]} for m in members],
+        "compared": compared,
         "why": why,
         "families": families,
         "control": control,

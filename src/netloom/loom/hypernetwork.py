@@ -62,7 +62,8 @@ class Woven:
     def outputs(self, cells: Tensor, kind: Tensor) -> list[Tensor]:
         """Outputs (B, rows, O) after every block for rows given by their cells (B, rows, d, K): logits or z-scored values."""
         Z = (cells.flatten(2) - self.centre[:, None]) / self.scale[:, None]
-        features, hidden, given = [Z * self.relevance[:, None]], [], []
+        features, given = [Z * self.relevance[:, None]], []
+        hidden: list[Tensor] = []
         for t, (block, readout) in enumerate(zip(self.blocks, self.readouts, strict=True)):
             hidden.append(block.activations(Z, hidden))
             features.append(hidden[-1] * block.relevance[:, None])

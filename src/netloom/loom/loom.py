@@ -100,7 +100,7 @@ def _from_bytes(data: bytes, name: str) -> Loom:
         loom = Loom(D, H, state["neuron_key.weight"].shape[0] // D)
         loom.load_state_dict(state)
     except Exception as error:  # safetensors raises its own type, load_state_dict RuntimeError
-        raise NotWovenError(f"{name}: not the weights of a loom ({str(error).splitlines()[0][:100]}); give a file from meta-training") from None
+        raise NotWovenError(f"{name}: not the weights of a loom ({str(error).splitlines()[0][:100]}); use a meta-trained file") from None
     if not all(bool(torch.isfinite(value).all()) for value in state.values()):
         raise NotWovenError(f"{name}: holds NaN or infinite numbers; give another file")
     return loom.eval().requires_grad_(False)

@@ -12,7 +12,7 @@ from netloom.loom.keys import normals, uniforms
 from netloom.loom.rows import Rows, spread
 from netloom.loom.views import make_view
 from netloom.loom.weave import Threads, halved, sample_of, weave_layers
-from netloom.target.weights import Layer, View, Weights
+from netloom.target.weights import Layer, Weights
 
 __all__ = ["WEAVE_ROWS", "Pool", "weave_pool"]
 
@@ -67,7 +67,7 @@ def weave_pool(loom: Hypernetwork, rows: Rows, *, parts: set[str], seed: int = 0
         if part not in parts:
             continue
         sample = replace(sample_of(read, views[v]), targets=targets)
-        threads = weave_layers(loom, [sample], blocks=blocks, seed=seed + member)[0]
+        threads = weave_layers(loom, [sample], seeds=[seed * len(reads) + member], blocks=blocks)[0]
         if control == "random":
             threads = _random_like(threads, views[v].features(read.X), rng)
         first = len(layers)
@@ -93,7 +93,7 @@ def most_telling(rows: Rows, count: int) -> np.ndarray:
 
 
 def random_layer(columns: np.ndarray, H: int, seed: int) -> Layer:
-    """H random ReLU neurons on the values of all columns (given by their keys); each reads a few, from one to all, as the nodes of trees do."""
+    """H random ReLU neurons on the values of all columns (given by their keys); each reads a few, from one to all, as trees do."""
     d = len(columns)
     rng = np.random.default_rng(seed)
     size = np.minimum(np.ceil(np.exp(rng.uniform(0, np.log(max(d, 2)), H))).astype(int), d)  # (H,)
@@ -106,7 +106,8 @@ def _random_like(threads: Threads, features: np.ndarray, rng: np.random.Generato
     """The control: the same architecture and norms, every woven weight drawn at random and every prior scale alike."""
     spread_of = features.std(axis=0) + 1e-2  # (p,)
     centre = features.mean(axis=0)
-    layers, hidden = [], []
+    layers: list[Layer] = []
+    hidden: list[np.ndarray] = []
     for layer in threads.layers:
         size = np.linalg.norm(layer.weight * spread_of[:, None], axis=0)  # (H,) of the weights onto standardised cells
         W = rng.normal(size=layer.weight.shape)

@@ -7,25 +7,24 @@ Where quality matters more than milliseconds, use `netloom.fit`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
-from netloom.errors import BudgetError
-from netloom.loom.assemble import features_of, solve, without_neurons
-from netloom.loom.compare import losses, moments, readout_targets
+from netloom.loom.assemble import solve, within
+from netloom.loom.compare import losses, readout_targets
 from netloom.loom.families import Selection, select
 from netloom.loom.hypernetwork import Hypernetwork
 from netloom.loom.pool import WEAVE_ROWS, WIDE, Pool, most_telling
 from netloom.loom.rows import Rows, canonical_rows, spread
 from netloom.loom.views import make_view
 from netloom.loom.weave import Threads, sample_of, weave_layers
-from netloom.target.budget import Budget, default_budget
+from netloom.target.budget import Budget
 from netloom.target.calibration import interval_quantiles
 from netloom.target.heads import HEADS
 from netloom.target.network import TargetNetwork
-from netloom.target.prune import bytes_of, prune, tidy
 from netloom.target.solve import compress
 from netloom.target.store import described_bytes
 from netloom.target.weights import View, Weights
@@ -59,7 +58,7 @@ def weave_tasks(
             rows, view = prepared[i].rows, prepared[i].view
             read = rows.take(spread(rows, WEAVE_ROWS))
             samples.append(sample_of(read, view))
-        for i, threads in zip(group, weave_layers(loom, samples, blocks=blocks, seed=seed), strict=True):
+        for i, threads in zip(group, weave_layers(loom, samples, seeds=[seed] * len(samples), blocks=blocks), strict=True):
             provenance = {"loom": fingerprint, "seed": seed, "rows": tasks[i].n}
             networks[i] = _finish(prepared[i], threads, budget, provenance)
     return [networks[i] for i in range(len(tasks))]
@@ -94,50 +93,30 @@ def _finish(prepared: Prepared, threads: Threads, budget: Budget | None, provena
     outputs = rows.head_targets.shape[1]
     centre, scale = (rows.centre, rows.scale) if rows.codes is None else (np.zeros(outputs), np.ones(outputs))
     p = len(threads.prior)
-    bare = Weights((prepared.view,), threads.layers, np.zeros((p, outputs), np.float32), np.zeros(outputs, np.float32), centre, scale)
+    readout, intercept = np.zeros((p, outputs), np.float32), np.zeros(outputs, np.float32)
+    extra = {"interval_quantiles": np.zeros((99, outputs), np.float32)} if rows.codes is None and rows.n >= 20 else {}
+    bare = Weights((prepared.view,), threads.layers, readout, intercept, centre, scale, extra)
     pool = Pool(bare, {"woven": np.arange(p)}, {"woven": threads.prior})
-    weights, penalty, residual = _solved(pool, rows, head)
-    architecture = {
-        "head": head,
-        "members": [{"family": "woven", "penalty": penalty, "weight": 1.0}],
-        "why": "woven in one pass; the penalty by leave-one-out",
-    }
-    overhead = described_bytes({"schema": schema.to_json(), "architecture": architecture})
-    budget = budget or default_budget(overhead)
+    member: dict[str, Any] = {"family": "woven", "penalty": 0.0, "weight": 1.0}
+    architecture = {"head": head, "members": [member], "why": "woven in one pass; the penalty by leave-one-out"}
+    overhead = described_bytes({"schema": schema.to_json(), "architecture": architecture, "provenance": provenance})
 
-    def fits(w: Weights) -> bool:
-        within = budget.max_parameters is None or w.n_parameters <= budget.max_parameters
-        return within and (budget.max_bytes is None or bytes_of(w) + overhead <= budget.max_bytes)
+    def solved(pool: Pool, blocks: list[np.ndarray], mean: np.ndarray, deviation: np.ndarray) -> Weights:
+        chosen = select(pool, ("woven",), mean, deviation)
+        assert chosen is not None
+        first = rows.take(np.arange(len(blocks[0])))
+        own = pool.weights.extra
+        if own or not member["penalty"]:  # classes choose once, and keep the penalty when neurons are dropped
+            member["penalty"], left_out = _strength(chosen, blocks[0], first, head)
+        coef, offset = solve(chosen, blocks, rows, head, member["penalty"])
+        coef = coef * chosen.prior[:, None]
+        if own:
+            judged = first.take(np.arange(len(left_out)))
+            own = {"interval_quantiles": interval_quantiles((judged.targets - left_out) * rows.scale, judged.weight)}
+        return replace(pool.weights, readout=coef.astype(np.float32), intercept=(offset - chosen.mean @ coef).astype(np.float32), extra=own)
 
-    if not fits(weights):
-        blocks = features_of(weights, rows)
-        mean, deviation = moments(blocks, rows.weight)
-        pool = without_neurons(Pool(weights, pool.parts, pool.priors), prune(weights, mean, deviation, fits), mean)
-        weights, penalty, residual = _solved(pool, rows, head)
-        if budget.max_parameters is not None and weights.n_parameters > budget.max_parameters:
-            raise BudgetError(
-                f"budget max_parameters = {budget.max_parameters}: without any neuron this table needs {weights.n_parameters}; allow more"
-            )
-    extra = {} if residual is None else {"interval_quantiles": interval_quantiles(residual, rows.weight)}
-    weights = Weights(weights.views, weights.layers, weights.readout, weights.intercept, centre, scale, extra)
+    weights = within(pool, rows, budget, overhead, solved)
     return TargetNetwork(schema, weights, task.kind, task.classes, task.target_names, architecture, {}, provenance)
-
-
-def _solved(pool: Pool, rows: Rows, head: str) -> tuple[Weights, float, np.ndarray | None]:
-    """The network with its readout, the penalty, and for regression the leave-one-out residuals (n, O) in units of the target."""
-    blocks = features_of(pool.weights, rows)
-    mean, deviation = moments(blocks, rows.weight)
-    chosen = select(pool, ("woven",), mean, deviation)
-    assert chosen is not None
-    first = rows.take(np.arange(len(blocks[0])))
-    penalty, left_out = _strength(chosen, blocks[0], first, head)
-    coef, offset = solve(chosen, blocks, rows, head, penalty)
-    coef = coef * chosen.prior[:, None]
-    readout, intercept = coef.astype(np.float32), (offset - chosen.mean @ coef).astype(np.float32)
-    w = pool.weights
-    solved = tidy(Weights(w.views, w.layers, readout, intercept, w.centre, w.scale))
-    residual = (first.targets - left_out) * rows.scale if rows.codes is None and rows.n == first.n >= 20 else None
-    return solved, penalty, residual
 
 
 def _strength(chosen: Selection, features: np.ndarray, rows: Rows, head: str) -> tuple[float, np.ndarray]:
@@ -148,9 +127,9 @@ def _strength(chosen: Selection, features: np.ndarray, rows: Rows, head: str) ->
     F = compress(F).features if F.shape[0] < F.shape[1] else F
     Y = readout_targets(rows, np.arange(rows.head_targets.shape[1]), head)
     weight = torch.as_tensor(rows.weight)
-    options = {"tolerance": 1e-4} if head == "logistic" else {}
-    path = HEADS[head].fit_path(F, Y, PENALTIES[head], weight, **options)
-    left_out = HEADS[head].leave_one_out(F, Y, path, PENALTIES[head], weight).numpy()
+    rough: dict[str, dict[str, Any]] = {"fit": {"tolerance": 1e-4}, "left out": {"together": 0}} if head == "logistic" else {}
+    path = HEADS[head].fit_path(F, Y, PENALTIES[head], weight, **rough.get("fit", {}))
+    left_out = HEADS[head].leave_one_out(F, Y, path, PENALTIES[head], weight, **rough.get("left out", {})).numpy()
     loss = [float(np.average(losses(outputs, rows, head), weights=rows.weight)) for outputs in left_out]
     best = int(np.argmin(loss))
     return PENALTIES[head][best], left_out[best]

@@ -12,7 +12,7 @@ KNOTS = 16  # pieces of the piecewise-linear map of a ranked column
 
 
 def make_view(X: np.ndarray, weight: np.ndarray, *, columns: np.ndarray | None = None, ranked: bool = False, cells: bool = True) -> View:
-    """Standardise ``columns`` (all if None) of encoded X (n, d); with ``ranked``, those of more than two values go onto normal scores of their ranks."""
+    """Standardise ``columns`` (all if None) of encoded X (n, d); ``ranked``: those of more than two values become normal scores."""
     columns = np.arange(X.shape[1]) if columns is None else columns
     X = X if len(columns) == X.shape[1] else X[:, columns]
     mass = weight / weight.sum()
@@ -24,7 +24,7 @@ def make_view(X: np.ndarray, weight: np.ndarray, *, columns: np.ndarray | None =
     scale = np.where(deviation > 0, deviation * largest, 1.0)
     centre = mean * largest
     low, high = X.min(axis=0), X.max(axis=0)
-    many = np.flatnonzero(~((X == low) | (X == high)).all(axis=0))
+    many = np.flatnonzero(~((low == X) | (high == X)).all(axis=0))
     knots = heights = None
     z = (X - centre) / scale
     if ranked and len(many):
@@ -41,7 +41,8 @@ def _ranks(z: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mass = np.bincount(inverse, weight)
     rank = (np.cumsum(mass) - mass / 2) / mass.sum()  # mid-ranks: ties share one
     score = ndtri(rank)
-    score = (score - np.average(score, weights=mass)) / max(np.sqrt(np.average(np.square(score - np.average(score, weights=mass)), weights=mass)), 1e-6)
+    score = score - np.average(score, weights=mass)
+    score = score / max(np.sqrt(np.average(np.square(score), weights=mass)), 1e-6)
     if len(values) <= KNOTS:
         fill = KNOTS - len(values)
         return np.concatenate([values, np.full(fill, values[-1])]), np.concatenate([score, np.full(fill, score[-1])])

@@ -1,5 +1,6 @@
 """From a hypernetwork's tokens to the layers of a plain network: fold every scaling into weights and biases."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,18 +35,19 @@ def sample_of(rows: Rows, view: View) -> Sample:
 
 
 @torch.no_grad()
-def weave_layers(loom: Hypernetwork, samples: list[Sample], *, blocks: int = 3, seed: int = 0) -> list[Threads]:
-    """Weave a batch of tasks in one pass."""
+def weave_layers(loom: Hypernetwork, samples: list[Sample], *, seeds: Sequence[int], blocks: int = 3) -> list[Threads]:
+    """Weave a batch of tasks in one pass; ``seeds``, one per task, are those of the identities."""
     batch = Batch.of(samples, loom.column0.device)
-    columns, outputs = _identities([s.columns for s in samples], loom.D, seed), _identities([s.outputs for s in samples], loom.D, seed + 1)
+    columns = _identities([s.columns for s in samples], loom.D, [2 * seed for seed in seeds])
+    outputs = _identities([s.outputs for s in samples], loom.D, [2 * seed + 1 for seed in seeds])
     woven = loom(batch, columns.to(batch.cells.device), outputs.to(batch.cells.device), blocks=blocks)
     return [_fold(woven, b, s) for b, s in enumerate(samples)]
 
 
-def _identities(keys: list[np.ndarray], D: int, seed: int) -> torch.Tensor:
+def _identities(keys: list[np.ndarray], D: int, seeds: Sequence[int]) -> torch.Tensor:
     """Random vectors (B, most, D) that tell columns, or outputs, apart."""
     vectors = torch.zeros(len(keys), max(map(len, keys)), D)
-    for b, own in enumerate(keys):
+    for b, (own, seed) in enumerate(zip(keys, seeds, strict=True)):
         vectors[b, : len(own)] = torch.as_tensor(normals(own, D, seed), dtype=torch.float32)
     return vectors
 
@@ -72,7 +74,7 @@ def _fold(woven: Woven, b: int, sample: Sample) -> Threads:
 
 
 def halved(a: np.ndarray) -> np.ndarray:
-    """Weights rounded to what half precision can hold, as float32: a file keeps two bytes each, and readouts are solved for the rounded ones."""
+    """Weights rounded to what half precision can hold, as float32: two bytes each in a file; readouts are solved for the rounded ones."""
     return np.clip(checked(a), -6e4, 6e4).astype(np.float16).astype(np.float32)
 
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from netloom.errors import BudgetError
 
-__all__ = ["Budget", "default_budget"]
+__all__ = ["USUAL_BYTES", "Budget", "default_budget"]
 
+USUAL_BYTES = 64_000
 DESCRIPTION = 10_000  # bytes of schema and names that fit in the default budget
 
 
@@ -16,7 +17,7 @@ class Budget:
     Parameters
     ----------
     max_parameters : numbers in the network, all counted
-    max_bytes : size of the saved file; grows only where the table's own preparation needs more
+    max_bytes : size of the saved file; the usual 64 kB grow where the preparation needs more, any other limit is kept or refused
     max_seconds : time for the whole fit on one thread, a goal: choosing stops early, and the best network so far is solved and returned
 
     Raises
@@ -25,7 +26,7 @@ class Budget:
     """
 
     max_parameters: int | None = None
-    max_bytes: int | None = 64_000
+    max_bytes: int | None = USUAL_BYTES
     max_seconds: float | None = None
 
     def __post_init__(self) -> None:
@@ -37,4 +38,4 @@ class Budget:
 
 def default_budget(description: int) -> Budget:
     """The default limits, grown by what a long description (of a thousand columns, say) takes beyond the usual."""
-    return Budget(max_bytes=64_000 + max(0, description - DESCRIPTION))
+    return Budget(max_bytes=USUAL_BYTES + max(0, description - DESCRIPTION))

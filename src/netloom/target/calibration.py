@@ -14,16 +14,27 @@ def log_chances(outputs: np.ndarray) -> np.ndarray:
     return log_softmax(outputs, axis=1)
 
 
-def class_losses(outputs: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Log loss (n,) of every row."""
-    return -log_chances(outputs)[np.arange(len(codes)), codes]
+def class_losses(outputs: np.ndarray, codes: np.ndarray, doubt: float = 0.0) -> np.ndarray:
+    """Log loss (n,) of every row; with ``doubt`` each label is taken to be any class, at random, with that chance."""
+    chances = log_chances(outputs)
+    loss = -chances[np.arange(len(codes)), codes]
+    return loss if doubt == 0 else (1 - doubt) * loss - doubt * chances.mean(axis=1)
+
+
+def doubt_of(rows: float) -> float:
+    """What ``rows`` rows without a single mistake leave open: one mistake in so many and two more (Laplace's rule of succession).
+
+    Without it, held-out rows that are all right ask for ever larger outputs, and the first mistake on a new row costs any loss.
+    """
+    return 1.0 / (rows + 2.0)
 
 
 def temperature_of(outputs: np.ndarray, codes: np.ndarray, weight: np.ndarray) -> float:
-    """The factor on the outputs that minimises the weighted log loss of held-out rows, between 1/30 and 30."""
+    """The factor on the outputs that minimises the weighted log loss of held-out rows, with the doubt they leave; between 1/30 and 30."""
+    doubt = doubt_of(len(codes))
 
     def loss(log_factor: float) -> float:
-        return float(np.average(class_losses(outputs * np.exp(log_factor), codes), weights=weight))
+        return float(np.average(class_losses(outputs * np.exp(log_factor), codes, doubt), weights=weight))
 
     limit = np.log(30.0)
     return float(np.exp(minimize_scalar(loss, bounds=(-limit, limit), method="bounded", options={"xatol": 1e-3}).x))
@@ -35,7 +46,7 @@ def quantile_grid() -> np.ndarray:
 
 
 def interval_quantiles(residual: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Half-widths (99, O) that cover `quantile_grid` of held-out absolute residuals (n, O), with the finite-sample correction of split conformal."""
+    """Half-widths (99, O) that cover `quantile_grid` of absolute held-out residuals (n, O), as split conformal corrects them."""
     n = len(residual)
     half = np.empty((99, residual.shape[1]))
     for o in range(residual.shape[1]):
@@ -44,4 +55,4 @@ def interval_quantiles(residual: np.ndarray, weight: np.ndarray) -> np.ndarray:
         mass = np.cumsum(weight[order]) / weight.sum()
         place = np.searchsorted(mass, np.minimum(quantile_grid() * (n + 1) / n, 1.0) - 1e-12)
         half[:, o] = size[np.minimum(place, n - 1)]
-    return half
+    return half.astype(np.float32)

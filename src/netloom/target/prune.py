@@ -5,19 +5,40 @@ from dataclasses import replace
 
 import numpy as np
 
-from netloom.target.weights import Layer, Weights
+from netloom.errors import BudgetError
+from netloom.target.budget import USUAL_BYTES, Budget
+from netloom.target.weights import Layer, View, Weights
 
-__all__ = ["bytes_of", "keep_neurons", "prune", "tidy"]
+__all__ = ["bytes_of", "fits", "keep_neurons", "prune", "refuse_misfit", "tidy"]
 
 HALF, SINGLE, DOUBLE = 2, 4, 8  # bytes of hidden weights, of readout and thresholds, of scalings
+PER_VIEW, PER_LAYER = 700, 380  # bytes that name and describe one, at most
 
 
 def bytes_of(weights: Weights) -> int:
-    """Bytes of the numbers of a network as a file keeps them (its schema and description come on top)."""
+    """Bytes of a network's numbers and their names in a file, at most (its schema and description come on top)."""
     hidden = sum(a.weight.size + (0 if a.onto is None else a.onto.size) for a in weights.layers)
     scalings = sum(v.columns.size + v.centre.size + v.scale.size for v in weights.views) + weights.centre.size + weights.scale.size
     ranks = sum(0 if v.knots is None or v.heights is None else v.knots.size + v.heights.size for v in weights.views)
-    return HALF * hidden + DOUBLE * scalings + SINGLE * (weights.n_parameters - hidden - scalings - ranks) + DOUBLE * ranks
+    numbers = HALF * hidden + DOUBLE * (scalings + ranks) + SINGLE * (weights.n_parameters - hidden - scalings - ranks)
+    return numbers + PER_VIEW * len(weights.views) + PER_LAYER * len(weights.layers)
+
+
+def fits(weights: Weights, budget: Budget, overhead: int) -> bool:
+    """Whether a network, with ``overhead`` bytes of description, is within its budget."""
+    within = budget.max_parameters is None or weights.n_parameters <= budget.max_parameters
+    return within and (budget.max_bytes is None or bytes_of(weights) + overhead <= budget.max_bytes)
+
+
+def refuse_misfit(weights: Weights, budget: Budget, overhead: int) -> None:
+    """BudgetError for a network that is as small as it gets and still beyond its budget; the usual limit on bytes may be exceeded."""
+    if budget.max_parameters is not None and weights.n_parameters > budget.max_parameters:
+        raise BudgetError(
+            f"budget max_parameters = {budget.max_parameters}: without neurons this network needs {weights.n_parameters}; allow more"
+        )
+    needed = bytes_of(weights) + overhead
+    if budget.max_bytes not in (None, USUAL_BYTES) and needed > budget.max_bytes:
+        raise BudgetError(f"budget max_bytes = {budget.max_bytes}: without neurons this network needs about {needed}; allow more")
 
 
 def importance(weights: Weights, deviation: np.ndarray) -> np.ndarray:
@@ -41,7 +62,8 @@ def keep_neurons(weights: Weights, kept: np.ndarray, mean: np.ndarray) -> Weight
     """The network without neurons outside ``kept`` (bool, all neurons); what they fed to others becomes their mean (``mean`` (p,))."""
     first = sum(v.width for v in weights.views)
     starts = np.concatenate([[0], np.cumsum([a.width for a in weights.layers])]).astype(int)
-    layers, place = [], {}
+    layers: list[Layer] = []
+    place: dict[int, int] = {}
     for t, layer in enumerate(weights.layers):
         stay = kept[starts[t] : starts[t + 1]]
         if not stay.any():
@@ -66,7 +88,7 @@ def keep_neurons(weights: Weights, kept: np.ndarray, mean: np.ndarray) -> Weight
 
 
 def prune(weights: Weights, mean: np.ndarray, deviation: np.ndarray, fits: Callable[[Weights], bool]) -> np.ndarray:
-    """Which neurons stay (bool, all neurons) when as few of the least important are dropped as ``fits`` asks for; none, if nothing helps."""
+    """Which neurons stay (bool, all neurons) when as few of the least important are dropped as ``fits`` asks; none if nothing helps."""
     order = np.argsort(importance(weights, deviation), kind="stable")
     low, high = 0, len(order)  # dropping ``high`` is the least that fits, as far as is known
     while low < high:
@@ -100,7 +122,9 @@ def tidy(weights: Weights) -> Weights:
             used[starts[e] : starts[e + 1]] |= (np.abs(layer.onto[at : at + width][:, reading]) > 0).any(axis=1)
             at += width
     weights = keep_neurons(weights, used, np.zeros(len(weights.readout)))
-    views, layers, readout, at, moved = [], list(weights.layers), [], 0, {}
+    views: list[View] = []
+    layers, readout, at = list(weights.layers), [], 0
+    moved: dict[int, int] = {}
     for v, view in enumerate(weights.views):
         part = weights.readout[at : at + view.width]
         at += view.width

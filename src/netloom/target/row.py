@@ -80,7 +80,8 @@ class RowPlan:
         self.edges = [0]
         for level in range(max(depth, default=-1) + 1):
             self.edges.append(self.edges[-1] + sum(H[t] for t in np.flatnonzero(depth == level)))
-        self.onto = [np.ascontiguousarray(onto[: self.edges[i], self.edges[i] : self.edges[i + 1]].T) for i in range(1, len(self.edges) - 1)]
+        edges = self.edges
+        self.onto = [np.ascontiguousarray(onto[: edges[i], edges[i] : edges[i + 1]].T) for i in range(1, len(edges) - 1)]
         first = sum(len(x) for x in places)
         readout = np.zeros((p + len(slots), weights.readout.shape[1]), np.float32)
         readout[np.concatenate(places)] = weights.readout[:first]

@@ -2,7 +2,6 @@
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from netloom.tasks import Schema, labels_from_json, labels_to_json
 
 __all__ = ["described_bytes", "load", "save", "size_of"]
 
-MARGIN = 3000  # bytes kept for metrics, provenance and tensor names when a budget is planned
+MARGIN = 700  # bytes of a file that belong to no view, layer or description
 
 
 def save(network: TargetNetwork, path: str | os.PathLike[str]) -> None:
@@ -36,12 +35,12 @@ def load(path: str | os.PathLike[str]) -> TargetNetwork:
 
 def size_of(network: TargetNetwork) -> int:
     """Bytes of the network's file."""
-    return len(file.encode(Path("network"), *_taken_apart(network)))
+    return len(file.encode("network", *_taken_apart(network)))
 
 
 def described_bytes(description: dict[str, Any]) -> int:
-    """Bytes that everything but the weights will need, about."""
-    return len(json.dumps(json.dumps(description))) + MARGIN
+    """Bytes that everything but the weights will need, at most; ``description`` holds all of the header but views and layers."""
+    return len(json.dumps(json.dumps(description, separators=(",", ":")))) + MARGIN
 
 
 def _taken_apart(network: TargetNetwork) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -100,7 +99,7 @@ def _put_together(tensors: dict[str, np.ndarray], header: dict[str, Any]) -> Tar
     _check(classes is None or len(classes) >= 2, "fewer than two classes")
     for name, shape in shapes.items():
         _check(tensors[name].shape == shape, f"{name} has shape {tensors[name].shape}, not {shape}")
-    wanted = {"interval_quantiles": (99, outputs)}
+    wanted: dict[str, tuple[int, ...]] = {"interval_quantiles": (99, outputs)}
     if "variance" in extra:
         _check(extra["variance"].ndim == 2, "variance is not a matrix")
         wanted |= {"variance": (p, extra["variance"].shape[1]), "variance_mean": (extra["variance"].shape[1],)}
@@ -119,8 +118,8 @@ def _view(tensors: dict[str, np.ndarray], v: int, entry: dict[str, Any], d: int)
     columns, many = get("columns").astype(np.int64), get("many").astype(np.int64)
     k, m = len(columns), len(many)
     _check(entry["cells"] in (True, False), f"view {v} is not described")
-    _check(columns.ndim == 1 and k > 0 and (0 <= columns).all() and (columns < d).all(), f"view {v} reads columns that do not exist")
-    _check(many.ndim == 1 and (0 <= many).all() and (many < k).all(), f"view {v} bends columns that it does not read")
+    _check(columns.ndim == 1 and k > 0 and (columns >= 0).all() and (columns < d).all(), f"view {v} reads columns that do not exist")
+    _check(many.ndim == 1 and (many >= 0).all() and (many < k).all(), f"view {v} bends columns that it does not read")
     centre, scale = get("centre").astype(np.float64), get("scale").astype(np.float64)
     _check(centre.shape == (k,) and scale.shape == (k,) and (scale > 0).all(), f"view {v} has a wrong scaling")
     thresholds = get("thresholds").astype(np.float32) if entry["cells"] else np.zeros((m, 4), np.float32)
@@ -147,6 +146,6 @@ def _layer(tensors: dict[str, np.ndarray], t: int, entry: dict[str, Any], views:
     return Layer(view, weight, bias, tuple(earlier), onto)
 
 
-def _check(fine: bool, what: str) -> None:
+def _check(fine: bool | np.bool_, what: str) -> None:
     if not fine:
         raise FileError(f"{what}; the file is damaged or forged")

@@ -55,11 +55,13 @@ def fit_path(
     return Path(coef, intercept if Y.shape[1] == 1 else intercept - intercept.mean(-1, keepdim=True))
 
 
-def leave_one_out(F: Features, Y: Tensor, path: Path, penalties: Tensor | Sequence[float], weight: Tensor | None = None) -> Tensor:
+def leave_one_out(
+    F: Features, Y: Tensor, path: Path, penalties: Tensor | Sequence[float], weight: Tensor | None = None, *, together: int = TOGETHER
+) -> Tensor:
     """Approximate held-out outputs (L, n, O): one Newton step away from the solution per row (ALO, Rad & Maleki 2020).
 
-    Two classes, and more while (p + 1) O <= 1500 with p the smaller of n and p: the exact Hessian and its O x O block per row. Above that
-    each class has its own p x p Hessian, which forgets that the classes' readouts answer each other: moves come out too small,
+    Two classes, and more while (p + 1) O <= ``together`` with p the smaller of n and p: the exact Hessian and its O x O block per row;
+    above that each class has its own p x p Hessian, which forgets that the classes' readouts answer each other: moves come out too small,
     by a tenth to a quarter in our tests.
     """
     penalties = penalties_of(penalties, Y)
@@ -67,12 +69,12 @@ def leave_one_out(F: Features, Y: Tensor, path: Path, penalties: Tensor | Sequen
     design, _ = design_of(F, weight)
     margins = outputs_of(F, path)  # (L, n, O)
     chances_of = torch.sigmoid if Y.shape[1] == 1 else partial(torch.softmax, dim=1)
-    together = 1 < Y.shape[1] <= TOGETHER // (len(design.mean) + 1)
+    whole = 1 < Y.shape[1] <= together // (len(design.mean) + 1)
     moves = []
     for margin, penalty in zip(margins, penalties.tolist(), strict=True):
         chances = chances_of(margin)  # (n, O)
         pull = weight[:, None] * (chances - Y)
-        if together:
+        if whole:
             moves.append(_move_together(design, chances, pull, weight, penalty))
         else:
             moves.append(design.move(pull, weight[:, None] * chances * (1 - chances), penalty))

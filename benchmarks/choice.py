@@ -1,0 +1,116 @@
+"""How families are chosen and averaged: every family solved once per table, then any set of families and any sharpness of the evidence is
+a matter of adding up outputs.
+
+    python benchmarks/choice.py --suite FOLDER [--seeds 0] [--out benchmarks/results/choice]
+
+Writes outcomes.csv (a line per table, set and sharpness) and summary.md: mean ROC AUC and log loss of classes, mean R2 of values.
+"""
+
+import os
+
+for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[name] = "1"
+
+import argparse
+import csv
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from netloom import Loom, Task
+from netloom.evaluate.scores import score
+from netloom.evaluate.splits import halves
+from netloom.evaluate.suite import read_index
+from netloom.loom.assemble import solve
+from netloom.loom.compare import compare, evidence_loss, moments
+from netloom.loom.families import FAMILIES, select
+from netloom.loom.pool import weave_pool
+from netloom.loom.rows import canonical_rows
+from netloom.target.calibration import log_chances
+from netloom.tasks import Schema
+
+HERE = Path(__file__).parent
+SETS = {
+    "linear": ("linear",),
+    "untrained": ("linear", "cells", "random", "cells + random"),
+    "woven": ("woven", "woven ranked", "woven twice"),
+    "linear, cells, woven": ("linear", "cells", "woven"),
+    "what fit compares": ("linear", "cells", "woven", "woven ranked", "woven twice + random"),
+    "everything": tuple(FAMILIES),
+}
+SHARPNESS = (0.0, 20.0, 60.0, 200.0, np.inf)  # 0: all alike; inf: the best alone
+
+
+def outputs_of(loom, task, train, test, seed):
+    """Per family: (evidence loss, outputs on the test rows (m, O)), each solved on all training rows at its own best penalty."""
+    training = task.rows(train)
+    schema = Schema.learn(training.frame, named=training.named)
+    rows = canonical_rows(schema.encode(training.frame), training)
+    head = "logistic" if rows.codes is not None else "gaussian"
+    candidates = compare(loom, rows, FAMILIES, head, seed=seed)
+    parts = {part for c in candidates for part in FAMILIES[c.family]}
+    pool = weave_pool(loom, rows, parts=parts, seed=seed)
+    blocks = [pool.weights.features(rows.X)]
+    mean, deviation = moments(blocks, rows.weight)
+    seen = pool.weights.features(schema.encode(task.frame.iloc[test]))
+    found = {}
+    for c in candidates:
+        chosen = select(pool, FAMILIES[c.family], mean, deviation)
+        coef, intercept = solve(chosen, blocks, rows, head, c.penalty)
+        outputs = chosen.of(seen.astype(np.float64)) @ coef + intercept
+        found[c.family] = evidence_loss(c, rows), outputs * rows.scale + rows.centre if rows.codes is None else outputs
+    return found
+
+
+def averaged(found, families, sharpness):
+    """Outputs of the average of some families by evidence."""
+    there = [found[family] for family in families if family in found]
+    loss = np.array([one for one, _ in there])
+    share = (loss == loss.min()).astype(float) if np.isinf(sharpness) else np.exp(-sharpness * (loss - loss.min()))
+    return sum(s * outputs for s, (_, outputs) in zip(share / share.sum(), there, strict=True))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--suite", required=True)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "choice")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    loom, index = Loom.pretrained(), read_index(options.suite)
+    names = ("name", "kind", "seed", "set", "sharpness", "auc", "log_loss", "r2")
+    with open(options.out / "outcomes.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names, extrasaction="ignore")
+        writer.writeheader()
+        for name, kind in zip(index["name"], index["kind"], strict=True):
+            for seed in options.seeds:
+                frame = pd.read_parquet(Path(options.suite) / kind / f"{name}.parquet")
+                task = Task.from_frame(frame, target="target", kind=kind)
+                train, test = halves(task, seed)
+                found = outputs_of(loom, task, train, test, seed)
+                for label, families in SETS.items():
+                    for sharpness in SHARPNESS:
+                        given = averaged(found, families, sharpness)
+                        scores = score(kind, task.y[test], given if kind == "regression" else np.exp(log_chances(given)))
+                        writer.writerow({"name": name, "kind": kind, "seed": seed, "set": label, "sharpness": sharpness} | scores)
+                file.flush()
+                print(f"{name} seed {seed}", file=sys.stderr, flush=True)
+    summarise(options.out)
+    return 0
+
+
+def summarise(out):
+    """Means over tables, one row per set and sharpness."""
+    runs = pd.read_csv(out / "outcomes.csv")
+    means = runs.groupby(["set", "sharpness"])[["auc", "log_loss", "r2"]].mean().loc[list(SETS)]
+    lines = [f"{runs['name'].nunique()} tables, seeds {sorted(runs['seed'].unique())}; `python benchmarks/choice.py --suite FOLDER`", ""]
+    lines += ["| families | sharpness | ROC AUC | log loss | R2 |", "|---|---|---|---|---|"]
+    lines += [f"| {s} | {k:g} | {row.auc:.4f} | {row.log_loss:.4f} | {row.r2:.4f} |" for (s, k), row in means.iterrows()]
+    (out / "summary.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
