@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from netloom.errors import DataError
+from netloom.errors import BudgetError, DataError
 from netloom.loom import Loom
 from netloom.loom.assemble import Member, assemble
 from netloom.loom.families import FAMILIES
@@ -31,8 +31,8 @@ def members_of(network: TargetNetwork) -> list[Member]:
         raise DataError("this network does not say what it was woven from, so it cannot be woven again; fit it anew") from None
 
 
-def weave_again(network: TargetNetwork, rows: Rows, loom: Loom, *, limit: bool = True) -> Weights:
-    """The same members on ``rows``, merged; with ``limit``, not larger than the network is."""
+def weave_again(network: TargetNetwork, rows: Rows, loom: Loom) -> Weights:
+    """The same members on ``rows``, merged; not larger than the network is, where that can be."""
     members = members_of(network)
     single = len(members) == 1 and network.architecture.get("families") is None
     blocks = max(len(network.weights.layers), 1) if single else 3  # one pass of the loom weaves as many blocks as it was told
@@ -40,9 +40,12 @@ def weave_again(network: TargetNetwork, rows: Rows, loom: Loom, *, limit: bool =
     parts = {part for member in members for part in member.parts}
     seed = int(network.provenance.get("seed", 0))
     pool = weave_pool(loom, rows, parts=parts, seed=seed, blocks=blocks, control=control)
+    head = network.architecture.get("head", "logistic")
     numbers = replace(network.weights, extra={}).n_parameters
-    budget = Budget(max_parameters=int(SLACK * numbers) + 64 if limit else None, max_bytes=None)
-    weights = assemble(pool, rows, members, network.architecture.get("head", "logistic"), budget, 0)
+    try:
+        weights = assemble(pool, rows, members, head, Budget(max_parameters=int(SLACK * numbers) + 64, max_bytes=None), 0)
+    except BudgetError:  # on these rows more columns vary
+        weights = assemble(pool, rows, members, head, Budget(max_bytes=None), 0)
     factor = temperature_factor(network)
     return replace(
         weights, readout=(weights.readout * factor).astype(np.float32), intercept=(weights.intercept * factor).astype(np.float32)
