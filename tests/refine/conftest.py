@@ -54,7 +54,7 @@ def stiff(woven):
     """kind -> (network, its task): held back far too strongly, so that any training makes it better."""
 
     def of(kind):
-        network, task = woven(kind)
+        network, task = woven(kind, n=200)
         members = [m | {"penalty": 100.0 * m["penalty"]} for m in network.architecture["members"]]
         network = replace(network, architecture=network.architecture | {"members": members})
         return replace(network, weights=weave_again(network, rows_of(network, task), Loom.pretrained())), task

@@ -76,7 +76,10 @@ class Readout:
         theta = np.concatenate([coef / prior[:, None], (w.intercept / factor + mean @ coef)[None]])
         head = str(network.architecture.get("head", "logistic" if network.classes is not None else "gaussian"))
         self = cls(head, mean, prior, penalty, factor, theta, np.zeros_like(theta), theta)
-        return replace(self, gradient=self._pull(self.rows(F), targets, weight, theta)[1])
+        gradient = self._pull(self.rows(F), targets, weight, theta)[1]
+        if head == "logistic" and theta.shape[1] > 1:  # all logits up by one number says nothing, and must not pull
+            gradient[-1] -= gradient[-1].mean()
+        return replace(self, gradient=gradient)
 
     def rows(self, F: np.ndarray) -> np.ndarray:
         """Features (n, p) as the problem has them, (n, q) float64."""
