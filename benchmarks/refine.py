@@ -110,7 +110,7 @@ def control(network, rows, X, test, most):
     curves = {}
     for rate in RATES:
         mirror = Mirror([start], [features])
-        recipe = Recipe(rate=rate, readout_rate=1.0, decay=0.0)
+        recipe = Recipe(rates=(rate,), readout_rate=1.0, decay=0.0)
         curve = []
         for step in steps(mirror, [Examples(rows.X, targets, rows.weight)], network.architecture["head"], recipe):
             if step % 16 == 0:
@@ -155,7 +155,7 @@ def measure(name, frame, kind, most):
         "steps to woven": reached[0] if reached else f"> {most}",
         "steps to refined": caught[0] if caught else f"> {most}",
         "fit s": round(fit_s, 1),
-        "steps/s (4 networks)": round(refined.steps_per_second, 1),
+        "steps/s (8 networks)": round(refined.steps_per_second, 1),
     }
     shown = [f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in line.items() if k != "table"]
     print(f"{name}: {', '.join(shown)}", flush=True)
@@ -202,12 +202,37 @@ def updating():
 def table_of(lines):
     """Markdown."""
     names = list(lines[0])
-    plain = ("rate", "fit s", "fit / update", "steps/s (4 networks)")
+    plain = ("rate", "fit s", "fit / update", "steps/s (8 networks)")
     rows = []
     for line in lines:
         floats = {k for k, v in line.items() if isinstance(v, float) and k not in plain and not k.endswith(", s")}
         rows.append([f"{v:.4f}" if k in floats else str(v) for k, v in line.items()])
     return "\n".join(["| " + " | ".join(names) + " |", "|" + "---|" * len(names), *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def report(lines, speed, most):
+    """The results as a page."""
+    ratio = np.array([line["refined"] / line["woven"] for line in lines])
+    kept = np.array([line["kept"] != "no" for line in lines])
+    return f"""# Refine and update
+
+    python benchmarks/refine.py {" ".join(sys.argv[1:])}
+
+Losses on test rows, half of each table: log loss, or squared error in squared deviations of the training target. `refined` is what
+`netloom.refine(..., Steps({most}))` returned: the woven network itself where the held-out folds refused. `random` is the same
+architecture from random weights with up to {most} of the same steps, at the best of the learning rates {RATES}, chosen on
+the test rows, which favours it: its lowest loss on the way, and the last. `steps to woven` is when it first equals the woven
+network, which needed none. One thread; times are those of one run on a machine that others use, compare ratios.
+
+{table_of(lines)}
+
+Kept on {kept.sum()} of {len(lines)} tables. There the test loss is {ratio[kept].mean() if kept.any() else 1:.3f} of the woven one on
+average; over all tables {ratio.mean():.3f}. Test rows are worse for it on {(ratio > 1 + 1e-9).sum()}.
+
+## Update
+
+{table_of(speed) if speed else "(not run)"}
+"""
 
 
 def main() -> int:
@@ -223,31 +248,13 @@ def main() -> int:
     if options.suite is not None:
         kinds = pd.read_csv(options.suite / "index.csv").set_index("name")["kind"]
         work += [(n, pd.read_parquet(options.suite / kinds[n] / f"{n}.parquet"), kinds[n]) for n in options.suite_tables]
-    lines = [measure(name, frame, kind, options.steps) for name, frame, kind in work]
-    speed = updating()
-    ratio = np.array([line["refined"] / line["woven"] for line in lines])
-    kept = np.array([line["kept"] != "no" for line in lines])
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    text = f"""# Refine and update
-
-    python benchmarks/refine.py {" ".join(sys.argv[1:])}
-
-Losses on test rows, half of each table: log loss, or squared error in squared deviations of the training target. `refined` is what
-`netloom.refine(..., Steps({options.steps}))` returned: the woven network itself where the held-out folds refused. `random` is the same
-architecture from random weights with up to {options.steps} of the same steps, at the best of the learning rates {RATES}, chosen on
-the test rows, which favours it: its lowest loss on the way, and the last. `steps to woven` is when it first equals the woven
-network, which needed none. One thread; times are those of one run on a machine that others use, compare ratios.
-
-{table_of(lines)}
-
-Kept on {kept.sum()} of {len(lines)} tables. There the test loss is {ratio[kept].mean() if kept.any() else 1:.3f} of the woven one on
-average; over all tables {ratio.mean():.3f}. Test rows are worse for it on {(ratio > 1 + 1e-9).sum()}.
-
-## Update
-
-{table_of(speed)}
-"""
-    options.out.write_text(text, encoding="utf-8")
+    lines, speed = [], []
+    for name, frame, kind in work:
+        lines.append(measure(name, frame, kind, options.steps))
+        options.out.write_text(report(lines, speed, options.steps), encoding="utf-8")  # what is done is done, if the rest is cut
+    speed += updating()
+    options.out.write_text(report(lines, speed, options.steps), encoding="utf-8")
     print(f"written: {options.out}", file=sys.stderr)
     return 0
 

@@ -25,7 +25,9 @@ def refine(
     until: Annotated[str, typer.Option(help=UNTIL_HELP)] = "patience=250 | steps=992",
     out: Annotated[Path | None, typer.Option(help="File to write; by default the network's own.", show_default=False)] = None,
     weight: Annotated[str | None, typer.Option(help="Column that says how much each row counts.", show_default=False)] = None,
-    rate: Annotated[float, typer.Option(min=0.0, help="Learning rate; more for a network that underfits.")] = 0.015,
+    rate: Annotated[
+        list[float] | None, typer.Option(help="Learning rates that are tried side by side; by default 0.015 and 0.1.", show_default=False)
+    ] = None,
     folds: Annotated[int, typer.Option(min=2, max=20, help="Held-out folds that judge.")] = 3,
     threads: Threads = 1,
     as_json: Json = False,
@@ -60,7 +62,7 @@ def refine(
         from netloom.refine.train import Recipe
 
         torch.set_num_threads(threads)
-        refined = refine_many([model], [task], stop, folds=folds, recipe=Recipe(rate=rate), progress=tell)[0]
+        refined = refine_many([model], [task], stop, folds=folds, recipe=Recipe(rates=tuple(rate)) if rate else Recipe(), progress=tell)[0]
         if refined.kept or path != network:
             refined.network.save(path)
             ctx.find_root().obj = f"{path} was written"

@@ -11,9 +11,10 @@ from netloom.errors import ConfigError
 from netloom.loom import Loom
 from netloom.refine.judge import Judge, with_weights
 from netloom.refine.mirror import Mirror, view_features
-from netloom.refine.train import Recipe, steps
-from netloom.refine.until import HIGHER, SCORES, Course, NoImprovement, Score, Steps, Until
+from netloom.refine.train import Examples, Recipe, steps
+from netloom.refine.until import SCORES, Course, NoImprovement, Score, Steps, Until
 from netloom.target.network import TargetNetwork
+from netloom.target.weights import Weights
 from netloom.tasks import Task
 
 __all__ = ["Refined", "refine", "refine_many"]
@@ -36,7 +37,7 @@ class Refined:
     before, after, gain, error : held-out loss per row (log loss, or squared error in squared deviations), the difference and its
         standard error; each fold's steps chosen by the other folds
     scores_before, scores_after : held-out scores by name
-    curve : (step, held-out loss) at every evaluation
+    curve : (step, held-out loss) at every evaluation of the rate that came out best
     """
 
     network: TargetNetwork
@@ -126,7 +127,7 @@ def refine_many(
             done[i] = Refined(_noted(network, {"kept": False, "why": why}), False, why)
         else:
             judges[i] = judge
-    groups = list(_groups(judges))
+    groups = list(_groups(judges, len(recipe.rates)))
     for g, group in enumerate(groups):
         start, width = 0.3 + 0.7 * g / len(groups), 0.7 / len(groups)
         runs, interrupted = _run([judges[i] for i in group], until, recipe, _within(tell, start, width))
@@ -144,7 +145,7 @@ def _within(tell: Progress, start: float, width: float) -> Progress:
     return lambda share, message: tell(start + width * share, message)
 
 
-def _groups(judges: dict[int, Judge]) -> Iterator[list[int]]:
+def _groups(judges: dict[int, Judge], lanes: int) -> Iterator[list[int]]:
     """Networks that train in one batch: one loss, as many outputs, similar sizes next to each other."""
 
     def key(i: int) -> tuple[str, int, int]:
@@ -153,7 +154,7 @@ def _groups(judges: dict[int, Judge]) -> Iterator[list[int]]:
 
     group: list[int] = []
     for i in sorted(judges, key=key):
-        size = len(judges[i].networks)
+        size = lanes * len(judges[i].networks)
         if group and (key(i)[:2] != key(group[0])[:2] or (len(group) + 1) * size > TOGETHER):
             yield group
             group = []
@@ -163,76 +164,87 @@ def _groups(judges: dict[int, Judge]) -> Iterator[list[int]]:
 
 
 def _run(judges: list[Judge], until: Until, recipe: Recipe, tell: Progress) -> tuple[list[Refined], bool]:
-    """Take steps until every judge's criterion is met, or the caller interrupts."""
-    starts, networks, examples, factors = [0], [], [], []
-    for judge in judges:
-        networks += judge.networks
-        examples += judge.examples()
-        factors += [judge.factor()] * len(judge.networks)
-        starts.append(len(networks))
+    """Take steps, at every rate side by side, until every criterion is met, or the caller interrupts."""
+    starts: dict[tuple[int, int], int] = {}  # (judge, lane): the first of its networks in the batch
+    networks: list[Weights] = []
+    examples: list[Examples] = []
+    factors: list[float] = []
+    gains: list[float] = []
+    courses: dict[tuple[int, int], Course] = {}
+    stopped: dict[tuple[int, int], str] = {}
+    for j, judge in enumerate(judges):
         judge.evaluate(0, judge.networks)
-    courses = [Course(scores=judge.scores()) for judge in judges]
-    stopped = ["" for _ in judges]
-    for j, course in enumerate(courses):
-        if until.met(course):
-            stopped[j] = f"{until} was met before the first step"
-    if all(stopped):
-        return [_verdict(judge, course, 0.0, why) for judge, course, why in zip(judges, courses, stopped, strict=True)], False
-    mirror = Mirror(networks, [view_features(w, e.X[:4096]) for w, e in zip(networks, examples, strict=True)])
-    head = str(judges[0].network.architecture.get("head", "logistic"))
-    began, due, interrupted = time.perf_counter(), 8, False
-    try:
-        for step in steps(mirror, examples, head, recipe, factors):
-            seconds = time.perf_counter() - began
-            for course in courses:
-                course.step, course.seconds = step, seconds
-            open_ = [j for j in range(len(judges)) if not stopped[j]]
-            if step < due and not any(until.met(courses[j]) for j in open_):
-                continue
-            due = step + max(8, step // 10)
-            for j in open_:
-                judge, course = judges[j], courses[j]
-                try:
-                    judge.evaluate(step, [mirror.weights(b) for b in range(starts[j], starts[j + 1])])
-                except FloatingPointError:
-                    stopped[j] = "diverged; the best before is what counts"
+        own = judge.examples()
+        for lane, rate in enumerate(recipe.rates):
+            starts[j, lane] = len(networks)
+            networks += judge.networks
+            examples += own
+            factors += [judge.factor()] * len(own)
+            gains += [rate / recipe.rates[0]] * len(own)
+            courses[j, lane] = Course(scores=judge.scores())
+            if until.met(courses[j, lane]):
+                stopped[j, lane] = f"{until} was met before the first step"
+    seconds, interrupted = 0.0, False
+    if len(stopped) < len(courses):
+        mirror = Mirror(networks, [view_features(w, e.X[:4096]) for w, e in zip(networks, examples, strict=True)], gains)
+        head = str(judges[0].network.architecture.get("head", "logistic"))
+        began, due = time.perf_counter(), 8
+        try:
+            for step in steps(mirror, examples, head, recipe, factors):
+                open_ = [key for key in courses if key not in stopped]
+                for key in open_:
+                    courses[key].step, courses[key].seconds = step, time.perf_counter() - began
+                if step < due and not any(until.met(courses[key]) for key in open_):
                     continue
-                course.scores, course.best_step = judge.scores(), judge.steps[judge.best_at]
-                if until.met(course):
-                    stopped[j] = f"{until} met"
-            if all(stopped):
-                break
-            tell(*_said(judges, courses, until))
-    except KeyboardInterrupt:
-        interrupted = True
-        stopped = [why or "interrupted" for why in stopped]
-    seconds = time.perf_counter() - began
-    return [_verdict(judge, course, seconds, why) for judge, course, why in zip(judges, courses, stopped, strict=True)], interrupted
+                due = step + max(8, step // 10)
+                for j, lane in open_:
+                    judge, course, first = judges[j], courses[j, lane], starts[j, lane]
+                    try:
+                        judge.evaluate(step, [mirror.weights(b) for b in range(first, first + len(judge.networks))], lane)
+                    except FloatingPointError:
+                        stopped[j, lane] = "diverged; the best before is what counts"
+                        continue
+                    course.scores, course.best_step = judge.scores(), judge.best_step(lane)
+                    if until.met(course):
+                        stopped[j, lane] = f"{until} met"
+                if len(stopped) == len(courses):
+                    break
+                tell(*_said(judges[0], [courses[key] for key in courses if key not in stopped], until))
+        except KeyboardInterrupt:
+            interrupted = True
+        seconds = time.perf_counter() - began
+    done = []
+    for j, judge in enumerate(judges):
+        lane = max(judge.lanes[judge.best_at], 0)
+        course = courses[j, lane]
+        course.step = max(courses[j, other].step for other in range(len(recipe.rates)))
+        done.append(_verdict(judge, course, seconds, stopped.get((j, lane), "interrupted"), recipe.rates[lane]))
+    return done, interrupted
 
 
-def _said(judges: list[Judge], courses: list[Course], until: Until) -> tuple[float, str]:
+def _said(judge: Judge, courses: list[Course], until: Until) -> tuple[float, str]:
     """Share done and a line: step, rate, score now and before, time left."""
     share = min(until.share(course) for course in courses)
-    course, judge = courses[0], judges[0]
+    course = courses[0]
     name = SCORES[judge.network.kind][0]
-    rate = course.step / max(course.seconds, 1e-9)
     left = f", {course.seconds * (1 - share) / share:.0f} s left" if share > 0.02 else ""
-    score = f"{name.replace('_', ' ')} {course.scores[name]:.4g} (woven {judge.scores(0)[name]:.4g})"
-    return share, f"step {course.step}, {rate:.1f}/s, {score}{left}"
+    best, woven = judge.scores(judge.best_at)[name], judge.scores(0)[name]
+    rate = course.step / max(course.seconds, 1e-9)
+    return share, f"step {course.step}, {rate:.1f}/s, {name.replace('_', ' ')} {best:.4g} (woven {woven:.4g}){left}"
 
 
-def _verdict(judge: Judge, course: Course, seconds: float, stopped: str) -> Refined:
+def _verdict(judge: Judge, course: Course, seconds: float, stopped: str, learning_rate: float) -> Refined:
     """Keep or refuse, and say why."""
     verdict = judge.verdict()
     at = judge.best_at
     before, after = judge.scores(0), judge.scores(at)
     network = judge.network
-    name = SCORES[network.kind][0]
     gain = f"{verdict.gain:.3g} +- {verdict.error:.2g} per held-out row"
     rate = course.step / seconds if seconds > 0 else 0.0
     note = {
         "kept": verdict.better,
         "steps": verdict.steps,
+        "rate": learning_rate,
         "taken": course.step,
         "stopped": stopped,
         "loss": "log loss" if network.kind == "classification" else "squared error in squared deviations",
@@ -244,7 +256,7 @@ def _verdict(judge: Judge, course: Course, seconds: float, stopped: str) -> Refi
     }
     if verdict.better:
         assert judge.best is not None
-        why = f"refined for {verdict.steps} steps: better by {gain}; {stopped}"
+        why = f"refined for {verdict.steps} steps at rate {learning_rate:g}: better by {gain}; {stopped}"
         metrics, extra = judge.metrics()
         made = with_weights(network, judge.best, extra)
         made = replace(made, metrics=network.metrics | metrics)
@@ -256,12 +268,9 @@ def _verdict(judge: Judge, course: Course, seconds: float, stopped: str) -> Refi
         why = f"left as woven: {tried}, {gain}; {stopped}"
     if not course.step:
         why = f"left as woven: {stopped}"
-    shown = {k: v for k, v in note.items()}
-    curve = tuple((step, judge.loss(i)) for i, step in enumerate(judge.steps))
-    worse = after[name] < before[name] if name in HIGHER else after[name] > before[name]
-    assert not (verdict.better and worse and network.kind == "classification"), "a kept network is better by its own score"
+    curve = tuple((judge.steps[i], judge.loss(i)) for i in judge.of_lane(max(judge.lanes[at], 0)))
     return Refined(
-        _noted(made, shown | {"why": why}), verdict.better, why, verdict.steps, course.step, seconds, rate,
+        _noted(made, note | {"why": why}), verdict.better, why, verdict.steps, course.step, seconds, rate,
         verdict.before, verdict.after, verdict.gain, verdict.error, before, after, curve,
     )  # fmt: skip
 

@@ -53,6 +53,7 @@ class Judge:
     folds: list[tuple[np.ndarray, np.ndarray]]
     networks: list[Weights]
     steps: list[int] = field(default_factory=list)
+    lanes: list[int] = field(default_factory=list)  # which of several runs side by side each evaluation is of; -1 before the first step
     outputs: list[np.ndarray] = field(default_factory=list)  # (n, O) held out, in the network's scaling
     losses: list[np.ndarray] = field(default_factory=list)  # (n,)
     best: Weights | None = None  # the whole network at the best step so far
@@ -76,8 +77,8 @@ class Judge:
         parts = [self.tried.take(train) for train, _ in self.folds] + [self.rows]
         return [Examples(p.X, _targets(p, w), p.weight) for p, w in zip(parts, self.networks, strict=True)]
 
-    def evaluate(self, step: int, networks: list[Weights]) -> None:
-        """Note the held-out outputs of the folds' networks after so many steps; ``networks`` ends with the whole one."""
+    def evaluate(self, step: int, networks: list[Weights], lane: int = -1) -> None:
+        """Note the held-out outputs of the folds' networks after so many steps of a run; ``networks`` ends with the whole one."""
         outputs = np.zeros((self.tried.n, networks[0].readout.shape[1]))
         for (_, test), weights in zip(self.folds, networks[:-1], strict=True):
             outputs[test] = weights.forward(self.tried.X[test])
@@ -86,6 +87,7 @@ class Judge:
         if not self.losses or np.average(loss[held], weights=self.tried.weight[held]) < self.loss(self.best_at):
             self.best = networks[-1]
         self.steps.append(step)
+        self.lanes.append(lane)
         self.outputs.append(outputs)
         self.losses.append(loss)
 
@@ -98,6 +100,14 @@ class Judge:
     def best_at(self) -> int:
         """The evaluation with the lowest held-out loss."""
         return int(np.argmin([self.loss(at) for at in range(len(self.losses))]))
+
+    def of_lane(self, lane: int) -> list[int]:
+        """The evaluations of one run, the woven network's first."""
+        return [at for at, other in enumerate(self.lanes) if other in (-1, lane)]
+
+    def best_step(self, lane: int) -> int:
+        """The step of a run with the lowest held-out loss."""
+        return self.steps[min(self.of_lane(lane), key=self.loss)]
 
     def scores(self, at: int = -1) -> dict[str, float]:
         """Held-out scores by name at an evaluation."""

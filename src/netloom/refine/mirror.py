@@ -42,11 +42,12 @@ class Mirror(nn.Module):
     ----------
     networks : their weights, with the same number of outputs
     features : per network the features (n, P) of its views on some training rows, from which scales are measured
+    gains : per network, how much faster than the others its weights move
     """
 
     middle: Tensor  # (B, H)
 
-    def __init__(self, networks: Sequence[Weights], features: Sequence[np.ndarray]) -> None:
+    def __init__(self, networks: Sequence[Weights], features: Sequence[np.ndarray], gains: Sequence[float] | None = None) -> None:
         super().__init__()
         depths = [_depths(w) for w in networks]
         levels = max((max(d, default=-1) + 1 for d in depths), default=0)
@@ -59,7 +60,8 @@ class Mirror(nn.Module):
         stacked = [_standardised(plan, P, H) for plan in self.plans]
         for name in ("reading", "onto", "bias", "readout", "intercept"):
             first = torch.stack([torch.as_tensor(s[name], dtype=torch.float32) for s in stacked])
-            live = torch.stack([torch.as_tensor(s[f"{name} live"], dtype=torch.float32) for s in stacked])
+            speeds = [1.0] * len(stacked) if gains is None else gains
+            live = torch.stack([torch.as_tensor(s[f"{name} live"] * g, dtype=torch.float32) for s, g in zip(stacked, speeds, strict=True)])
             self.register_buffer(f"{name}_woven", first)
             self.register_buffer(f"{name}_gain", live)  # 1 / sqrt(fan in); 0 where there is no weight
             setattr(self, name, nn.Parameter(torch.zeros_like(first)))

@@ -29,8 +29,8 @@ class Recipe:
 
     Parameters
     ----------
-    rate : learning rate of hidden weights, in standardised units times sqrt(fan in)
-    readout_rate, bias_rate : of the readout and of biases, relative to it
+    rates : learning rates of hidden weights, in standardised units times sqrt(fan in); each is tried, side by side, and held-out folds
+    choose readout_rate, bias_rate : of the readout and of biases, relative to it
     decay : pull towards the woven weights, relative to the rate (AdamW on what has moved)
     smoothing : label smoothing of the log loss
     dropout : share of neurons that each step leaves out
@@ -38,7 +38,7 @@ class Recipe:
     cycle : steps of the first cycle of the schedule; each following one is twice as long
     """
 
-    rate: float = 0.015
+    rates: tuple[float, ...] = (0.015, 0.1)
     readout_rate: float = 0.1
     bias_rate: float = 0.1
     decay: float = 0.1
@@ -49,7 +49,9 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("rate", "readout_rate", "bias_rate", "decay", "smoothing", "dropout"):
+        if not self.rates or not all(0 < rate < math.inf for rate in self.rates):
+            raise ConfigError(f"recipe rates = {self.rates}: must be one or more numbers above 0")
+        for name in ("readout_rate", "bias_rate", "decay", "smoothing", "dropout"):
             value = getattr(self, name)
             if not 0 <= value < (1 if name in ("smoothing", "dropout") else math.inf):
                 raise ConfigError(f"recipe {name} = {value}: must be at least 0, and shares below 1")
@@ -71,6 +73,7 @@ def steps(mirror: Mirror, examples: Sequence[Examples], head: str, recipe: Recip
 
     Parameters
     ----------
+    mirror : its gains say how much faster than ``recipe.rates[0]`` each network goes
     examples : training rows of each network
     head : whose loss is minimised
     factors : per network what its outputs were multiplied by (a temperature), so that margins stay margins
@@ -79,12 +82,12 @@ def steps(mirror: Mirror, examples: Sequence[Examples], head: str, recipe: Recip
     loss = loss_of(head)
     factor = torch.tensor([1.0] * len(examples) if factors is None else list(factors), dtype=torch.float32)[:, None, None]
     rates = {"reading": 1.0, "onto": 1.0, "bias": recipe.bias_rate, "readout": recipe.readout_rate, "intercept": recipe.bias_rate}
-    groups = [{"params": [getattr(mirror, name)], "lr": recipe.rate * share, "share": share} for name, share in rates.items()]
+    groups = [{"params": [getattr(mirror, name)], "lr": recipe.rates[0] * share, "share": share} for name, share in rates.items()]
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=recipe.decay, fused=True)
     random = torch.Generator().manual_seed(recipe.seed)
     step = 0
     while True:
-        now = recipe.rate * coslog(step, recipe.cycle)
+        now = recipe.rates[0] * coslog(step, recipe.cycle)
         for group in optimizer.param_groups:
             group["lr"] = now * group["share"]
         S, targets, weight = next(feed)

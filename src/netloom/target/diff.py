@@ -171,7 +171,7 @@ def _scores(old: TargetNetwork, new: TargetNetwork, frame: pd.DataFrame) -> dict
     if any(name not in names for name in old.target_names):
         return {}
     y = frame[[names[name] for name in old.target_names]]
-    known = y.notna().all(axis=1).to_numpy()
+    known = y.notna().all(axis=1).to_numpy(copy=True)
     losses = []
     for network in (old, new):
         outputs = network.weights.forward(network.schema.encode(frame))
