@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from netloom.errors import ConfigError, DataError, FileError
-from netloom.refine import Memory, update
+from netloom.refine import Memory, task_for, update
 from netloom.refine.memory import thinned
 from netloom.refine.prequential import Prequential
 from netloom.refine.prior import prior_scales
@@ -252,3 +252,28 @@ def test_a_feature_of_a_small_family_moves_little(woven):
     np.testing.assert_allclose(one, 1 / np.maximum(deviation, 0.02) / np.sqrt(len(one)) / np.sqrt(0.5))
     both = prior_scales(w, [Member("linear", ("values",), 0.5, 0.96), Member("cells", ("cells",), 0.5, 0.04)], deviation)
     assert (both[:k] > one[:k]).all() and np.allclose(both[k:], 0.2 * one[k:])
+
+
+def test_rows_for_a_network_may_be_one_of_one_class(woven, task_of):
+    network, task = woven("three classes", "ridge")
+    frame = task.frame.assign(y=network.classes[task.y])
+    one = task_for(network, frame.iloc[[3]])
+    assert one.n == 1 and one.y.tolist() == [task.y[3]]
+    assert update(network, one, Memory.begin(network, task)).action == "waiting"
+    some = task_for(network, frame.assign(y=frame["y"].where(frame.index > 4), w=2.0)[["w", "y", "c", "b", "a"]], weight="w")
+    assert some.n == len(frame) - 5 and some.dropped == 5 and (some.weight == 2).all() and list(some.frame.columns) == ["c", "b", "a"]
+    np.testing.assert_array_equal(some.y, task.y[5:])
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda f: f.drop(columns="y"), "target 'y' is not a column of the table"),
+        (lambda f: f.assign(y=None), "missing in all 90 rows"),
+        (lambda f: f.assign(y="other"), "the class 'other' is unknown to the network, which has"),
+    ],
+)
+def test_rows_without_a_known_target_are_named(woven, change, message):
+    network, task = woven("three classes", "ridge")
+    with pytest.raises(DataError, match=message):
+        task_for(network, change(task.frame.assign(y=network.classes[task.y])))

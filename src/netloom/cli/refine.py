@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -47,21 +47,19 @@ def refine(
         from netloom.refine.until import parse_until
         from netloom.target.network import TargetNetwork
         from netloom.tasks.tables import read_table
-        from netloom.tasks.task import Task
 
         stop = parse_until(until)
         model = TargetNetwork.load(network)
         if same_file(network, table):
             raise ConfigError(f"{table}: is the network itself; give the table it was woven from")
-        kind: Any = model.kind
-        target = list(model.target_names) if len(model.target_names) > 1 else model.target_names[0]
-        task = Task.from_frame(read_table(table), target=target, kind=kind, weight=weight)
         import torch
 
+        from netloom.refine.door import task_for
         from netloom.refine.guarded import refine_many
         from netloom.refine.train import Recipe
 
         torch.set_num_threads(threads)
+        task = task_for(model, read_table(table), weight=weight)
         refined = refine_many([model], [task], stop, folds=folds, recipe=Recipe(rates=tuple(rate)) if rate else Recipe(), progress=tell)[0]
         if refined.kept or path != network:
             refined.network.save(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -36,24 +36,17 @@ def update(
     use_threads(threads)
     with progress(quiet) as tell:
         tell(0.0, f"reading {table}")
-        from netloom.target.network import TargetNetwork
-        from netloom.tasks.tables import read_table
-        from netloom.tasks.task import Task
-
-        model = TargetNetwork.load(network)
-        kind: Any = model.kind
-        target = list(model.target_names) if len(model.target_names) > 1 else model.target_names[0]
-
-        def rows(name: str) -> Task:
-            return Task.from_frame(read_table(name), target=target, kind=kind, weight=weight)
-
-        new = rows(table)
-        old = None if learned is None else rows(learned)
         import torch
 
+        from netloom.refine.door import task_for
         from netloom.refine.files import memory_path, update_file
+        from netloom.target.network import TargetNetwork
+        from netloom.tasks.tables import read_table
 
         torch.set_num_threads(threads)
+        model = TargetNetwork.load(network)
+        new = task_for(model, read_table(table), weight=weight)
+        old = None if learned is None else task_for(model, read_table(learned), weight=weight)
         done = update_file(network, new, learned=old, reweave=reweave, progress=tell)
     ctx.find_root().obj = f"{network} was updated"
     if as_json:

@@ -1,13 +1,15 @@
 """Make a woven network better: gradient steps until satisfied, and new rows as they come. ``netloom.refine`` is also the call itself.
 
 Read until.py (when to stop), mirror.py (networks as one batch of tensors), losses.py and train.py (the steps), again.py and judge.py
-(held-out folds), guarded.py (all of it); then readout.py (rows add up), prequential.py, memory.py (what is kept), regenerate.py.
+(held-out folds), guarded.py (all of it); then readout.py (rows add up), prequential.py, memory.py (what is kept), regenerate.py, files.py,
+door.py (rows for a network that exists).
 """
 
 import sys
 from types import ModuleType
 from typing import Any
 
+from netloom.refine.door import task_for
 from netloom.refine.guarded import Refined, refine, refine_many
 from netloom.refine.memory import Memory
 from netloom.refine.regenerate import Updated, update
@@ -27,6 +29,7 @@ __all__ = [
     "parse_until",
     "refine",
     "refine_many",
+    "task_for",
     "update",
 ]
 

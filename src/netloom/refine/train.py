@@ -20,7 +20,7 @@ from netloom.refine.mirror import Mirror, view_features
 
 __all__ = ["Examples", "Recipe", "steps"]
 
-CACHE = 2**28  # numbers of all networks' features that are kept in memory; beyond, each minibatch makes its own
+CACHE = 2**26  # numbers of all networks' features that are kept in memory; beyond, each minibatch makes its own
 
 
 @dataclass(frozen=True)
