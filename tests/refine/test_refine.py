@@ -11,7 +11,7 @@ from netloom.errors import ConfigError, DataError
 from netloom.refine import NoImprovement, Recipe, Score, Seconds, Steps, refine, refine_many
 from netloom.refine.judge import Judge
 
-SHORT = Recipe(cycle=4)
+SHORT = Recipe(rates=(0.015,), cycle=4)
 STILL = Recipe(rates=(0.015,), cycle=8, dropout=0.0)
 BOLD = Recipe(rates=(0.05,), readout_rate=1.0, cycle=16)
 
@@ -19,7 +19,7 @@ BOLD = Recipe(rates=(0.05,), readout_rate=1.0, cycle=16)
 @pytest.mark.parametrize("kind, head", [("values", None), ("three classes", "svm"), ("two classes", "ridge")])
 def test_what_comes_back_is_better_on_held_out_rows_or_the_same(woven, kind, head):
     network, task = woven(kind, head)
-    done = refine_many([network], [task], Steps(12), recipe=SHORT)[0]
+    done = refine_many([network], [task], Steps(12), recipe=SHORT, folds=2)[0]
     assert done.taken == 12 and done.curve[0][0] == 0 and done.steps_per_second > 0
     note = done.network.metrics["refined"]
     assert note["kept"] is done.kept and note["gain"] == pytest.approx(done.gain, rel=1e-3)
@@ -35,7 +35,7 @@ def test_what_comes_back_is_better_on_held_out_rows_or_the_same(woven, kind, hea
 @pytest.mark.parametrize("kind", ["values", "three classes"])
 def test_the_refined_network_is_saved_and_loaded_without_loss(stiff, tmp_path, kind):
     network, task = stiff(kind)
-    done = refine_many([network], [task], Steps(16), recipe=BOLD)[0]
+    done = refine_many([network], [task], Steps(16), recipe=BOLD, folds=2)[0]
     assert done.kept and done.steps > 0
     done.network.save(tmp_path / "m.netloom")
     np.testing.assert_array_equal(TargetNetwork.load(tmp_path / "m.netloom").predict(task.frame), done.network.predict(task.frame))
@@ -56,7 +56,7 @@ def test_an_interrupt_keeps_the_best_so_far(stiff):
         if message.startswith("step") and len([m for m in seen if m.startswith("step")]) == 2:
             raise KeyboardInterrupt
 
-    done = refine_many([network], [task], Steps(10_000), recipe=BOLD, progress=interrupt)[0]
+    done = refine_many([network], [task], Steps(10_000), recipe=BOLD, folds=2, progress=interrupt)[0]
     assert done.kept and 0 < done.steps <= done.taken == 16 and "interrupted" in done.why
     assert any("/s, rmse" in message for message in seen)
 
@@ -80,10 +80,10 @@ def test_a_harmful_recipe_is_refused(woven):
 
 def test_many_tasks_in_one_batch_each_stop_on_their_own(woven):
     pairs = [woven("values"), woven("two classes"), woven("values", "gaussian")]
-    done = refine_many([n for n, _ in pairs], [t for _, t in pairs], Steps(4), recipe=STILL)
+    done = refine_many([n for n, _ in pairs], [t for _, t in pairs], Steps(4), recipe=STILL, folds=2)
     assert [d.taken for d in done] == [4, 4, 4]
     assert [d.network.target_names for d in done] == [("y",)] * 3 and done[1].network.classes is not None
-    alone = refine_many([pairs[0][0]], [pairs[0][1]], Steps(4), recipe=STILL)[0]
+    alone = refine_many([pairs[0][0]], [pairs[0][1]], Steps(4), recipe=STILL, folds=2)[0]
     assert done[0].before == alone.before
     assert done[0].curve[-1][1] == pytest.approx(alone.curve[-1][1], rel=0.05)
 
@@ -102,7 +102,7 @@ def test_the_folds_choose_among_rates(stiff):
 )
 def test_criteria_end_it(woven, until, taken):
     network, task = woven("values")
-    done = refine_many([network], [task], until)[0]
+    done = refine_many([network], [task], until, folds=2)[0]
     assert done.taken == taken
     if not taken:
         assert done.network.weights is network.weights and "before the first step" in done.why
@@ -110,10 +110,10 @@ def test_criteria_end_it(woven, until, taken):
 
 def test_the_call_is_the_module(woven):
     network, task = woven("values")
-    made = netloom.refine(network, task, until=Steps(0))
+    made = netloom.refine(network, task, until=Steps(0), folds=2)
     assert isinstance(made, TargetNetwork) and made.metrics["refined"]["kept"] is False
     importlib.import_module("netloom.refine.guarded")  # the folder of the same name
-    assert netloom.refine(network, task, until=Steps(0)).weights is network.weights
+    assert netloom.refine(network, task, until=Steps(0), folds=2).weights is network.weights
 
 
 def test_too_few_rows_to_judge_are_left_as_woven(task_of):
