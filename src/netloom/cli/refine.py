@@ -85,7 +85,5 @@ def refine(
     for name, value in refined.scores_before.items():
         typer.echo(f"held out {name.replace('_', ' '):<9} {value:.4f} -> {refined.scores_after[name]:.4f}")
     if refined.taken:
-        typer.echo(
-            f"took     {refined.taken} steps in {refined.seconds:.1f} s, {refined.steps_per_second:.1f} a second for {folds + 1} networks"
-        )
+        typer.echo(f"took     {refined.taken} steps in {refined.seconds:.1f} s, {refined.steps_per_second:.1f} a second")
     typer.echo(f"saved    {written}" if written else f"{network} stays as it was")
