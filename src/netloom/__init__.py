@@ -12,12 +12,28 @@ if TYPE_CHECKING:
     from netloom.estimators import NetloomClassifier, NetloomRegressor
     from netloom.loom import Loom
     from netloom.loom.fit import fit
+    from netloom.refine.guarded import refine
+    from netloom.refine.regenerate import update
     from netloom.target.budget import Budget
+    from netloom.target.handle import NetworkHandle
     from netloom.target.network import TargetNetwork
     from netloom.tasks.task import Task
 
 __version__ = "0.1.0"
-__all__ = ["Budget", "Loom", "NetloomClassifier", "NetloomError", "NetloomRegressor", "TargetNetwork", "Task", "__version__", "fit"]
+__all__ = [
+    "Budget",
+    "Loom",
+    "NetloomClassifier",
+    "NetloomError",
+    "NetloomRegressor",
+    "NetworkHandle",
+    "TargetNetwork",
+    "Task",
+    "__version__",
+    "fit",
+    "refine",
+    "update",
+]
 
 _HOMES = {
     "Budget": "netloom.target.budget",
@@ -25,9 +41,12 @@ _HOMES = {
     "NetloomClassifier": "netloom.estimators",
     "NetloomError": "netloom.errors",
     "NetloomRegressor": "netloom.estimators",
+    "NetworkHandle": "netloom.target.handle",
     "TargetNetwork": "netloom.target.network",
     "Task": "netloom.tasks.task",
     "fit": "netloom.loom.fit",
+    "refine": "netloom.refine",
+    "update": "netloom.refine",
 }
 
 

@@ -60,9 +60,7 @@ def test_the_interval_covers_as_often_as_it_says():
         gaps = rng.normal(0.02, 0.05, size=30)
         same = {"kind": "regression", "seed": 0, "fit_s": 1.0, "predict_s": 1.0, "bytes": 1, "parameters": 1, "error": None}
         frame = pd.DataFrame(
-            same | {"name": f"t{t}", "model": m, "r2": 0.5 + g}
-            for t, gap in enumerate(gaps)
-            for m, g in (("netloom", gap), ("other", 0.0))
+            same | {"name": f"t{t}", "model": m, "r2": 0.5 + g} for t, gap in enumerate(gaps) for m, g in (("netloom", gap), ("other", 0.0))
         )
         line = pick(summarise(frame, resamples=500), "r2", "other")
         hits.append(line["low"] <= 0.02 <= line["high"])

@@ -52,9 +52,7 @@ def test_the_unit_of_a_column_does_not_matter(loom, make, kind, factor, shift, c
     frame = task.frame.copy()
     frame.iloc[:, column] = frame.iloc[:, column] * factor + shift * factor
     other = Task.from_frame(frame, target=task.y if kind == "regression" else task.classes[task.y], kind=kind)
-    np.testing.assert_allclose(
-        answers(loom.weave(task), task.frame), answers(loom.weave(other), other.frame), rtol=5e-3, atol=5e-3
-    )
+    np.testing.assert_allclose(answers(loom.weave(task), task.frame), answers(loom.weave(other), other.frame), rtol=5e-3, atol=5e-3)
 
 
 @KINDS

@@ -129,6 +129,10 @@ class TargetNetwork:
 
         return explain(self, table, background)
 
+    def update(self, task: Any, memory: Any, **options: Any) -> Any:
+        """Add the rows of ``task``, given what a `netloom.refine.Memory` keeps of the rows so far; see `netloom.update`."""
+        return memory.update(self, task, **options)
+
     @property
     def n_parameters(self) -> int:
         """Numbers in the network."""
