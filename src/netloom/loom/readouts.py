@@ -11,14 +11,14 @@ from netloom.loom.assemble import solve
 from netloom.loom.compare import losses, readout_targets
 from netloom.loom.families import Selection
 from netloom.loom.rows import Rows
-from netloom.target.heads import HEADS
+from netloom.target.heads import HEADS, Path
 from netloom.target.heads.kernel import SOLVERS
 from netloom.target.solve import compress
 
 __all__ = ["PENALTIES", "Question", "Readout", "readouts"]
 
 PENALTIES = {"logistic": (1.0, 0.3, 0.1, 0.03), "gaussian": (10.0, 3.0, 1.0, 0.3, 0.1)}
-SMALL = 250  # rows up to which tasks are solved together: the work grows with their cube
+SMALL = 250**3  # systems of rows^3 a Newton step takes, up to which tasks are solved together
 AT_ONCE = 400_000  # numbers in the kernels that are solved together: more leave the processor's cache
 JUDGED = 2000  # rows of a large task that are left out one by one
 
@@ -50,10 +50,10 @@ def readouts(questions: Sequence[Question]) -> list[Readout]:
     """A readout for each, in their order."""
     found: dict[int, Readout] = {}
     for group in _groups(questions):
-        if questions[group[0]].rows.n > SMALL:
-            found |= {i: _alone(questions[i]) for i in group}
-        else:
+        if _is_small(questions[group[0]]):
             found |= zip(group, _together([questions[i] for i in group]), strict=True)
+        else:
+            found |= {i: _alone(questions[i]) for i in group}
     return [found[i] for i in range(len(questions))]
 
 
@@ -66,12 +66,19 @@ def _groups(questions: Sequence[Question]) -> Iterator[list[int]]:
     group: list[int] = []
     for i in sorted(range(len(questions)), key=kind):
         head, outputs, n = kind(i)
-        if group and (kind(group[0])[:2] != (head, outputs) or n > SMALL or (len(group) + 1) * outputs * n**2 > AT_ONCE):
+        if group and (kind(group[0])[:2] != (head, outputs) or not _is_small(questions[i]) or (len(group) + 1) * outputs * n**2 > AT_ONCE):
             yield group
             group = []
         group.append(i)
     if group:
         yield group
+
+
+def _is_small(question: Question) -> bool:
+    """Whether a batch of kernels is faster than the head of one task; softmax takes a system per class and one that ties them."""
+    outputs = question.rows.head_targets.shape[1]
+    systems = outputs + 1 if question.head == "logistic" and outputs > 1 else 1
+    return systems * question.rows.n**3 <= SMALL
 
 
 def _together(questions: Sequence[Question]) -> list[Readout]:
@@ -97,16 +104,20 @@ def _alone(question: Question) -> Readout:
     """The penalty from the first rows, the readout from all."""
     head, blocks = question.head, question.blocks
     rows, features = question.rows.take(np.arange(min(question.rows.n, JUDGED))), blocks[0][:JUDGED]
-    F = torch.as_tensor(question.chosen.of(features.astype(np.float64)))
-    F = compress(F).features if F.shape[0] < F.shape[1] else F
+    packed = compress(torch.as_tensor(question.chosen.of(features.astype(np.float64))))
+    F = packed.features
     Y = readout_targets(rows, np.arange(rows.head_targets.shape[1]), head)
     weight = torch.as_tensor(rows.weight)
     rough: dict[str, dict[str, Any]] = {"fit": {"tolerance": 1e-4}, "left out": {"together": 0}} if head == "logistic" else {}
     path = HEADS[head].fit_path(F, Y, PENALTIES[head], weight, **rough.get("fit", {}))
     left_out = HEADS[head].leave_one_out(F, Y, path, PENALTIES[head], weight, **rough.get("left out", {})).numpy()
     best = _best(left_out, rows, head)
-    coef, intercept = solve(question.chosen, blocks, question.rows, head, PENALTIES[head][best])
-    return Readout(PENALTIES[head][best], coef, intercept, left_out[best])
+    penalty = PENALTIES[head][best]
+    if question.rows.n > JUDGED:
+        return Readout(penalty, *solve(question.chosen, blocks, question.rows, head, penalty), left_out[best])
+    near = Path(path.coef[[best]], path.intercept[[best]])  # the same rows: go on from there
+    exact = HEADS[head].fit_path(F, Y, [penalty], weight, near)
+    return Readout(penalty, packed.expand(exact.coef[0]).numpy(), exact.intercept[0].numpy(), left_out[best])
 
 
 def _best(left_out: np.ndarray, rows: Rows, head: str) -> int:
