@@ -23,7 +23,8 @@ validation = 2
 
 
 @pytest.fixture
-def config(tmp_path):
+def config(tmp_path, monkeypatch):
+    monkeypatch.setattr("netloom.training.log.plot_run", lambda folder: None)  # importing matplotlib takes longer than these runs
     path = tmp_path / "c.toml"
     path.write_text(TINY)
     return path

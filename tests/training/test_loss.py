@@ -62,4 +62,4 @@ def test_losses_are_one_where_nothing_is_known():
     with torch.no_grad():
         loom.penalty_temperature.bias[0] = 50.0  # a readout that is all penalty
         loom.penalty_temperature.bias[1] = -50.0  # and logits that say nothing
-    assert float(query_losses(loom, fed, *names, 2)[-1]) == pytest.approx(1.0, abs=0.05)
+    assert query_losses(loom, fed, *names, 2)[-1].item() == pytest.approx(1.0, abs=0.05)

@@ -75,7 +75,7 @@ def sample_table(draw: Draw, table: RealTable, ranges: Ranges, work: float) -> T
     X, y = table.X[picked[..., None], features], y[picked]
     if classes:
         return Tasks(X, y.long(), classes, n, table.name)
-    if draw.chance(ranges.values):
+    if ranges.values and (t == table.target or draw.chance(2 * ranges.values)):  # numbers are cut as often as kept
         return Tasks(X, y[..., None], 0, n, table.name)
     low, high = ranges.outputs
     classes = low if draw.chance(0.5) else draw.between(low, max(low, min(high, n // 4)))
