@@ -129,9 +129,9 @@ def ways(task, network, frame, y, folder):
             return program(*pair)
 
     found["torch .pt2"] = (ask_program, given)
+    export(network, folder / "m.keras")  # chooses the backend, so before the import
     import keras
 
-    export(network, folder / "m.keras")
     model = keras.models.load_model(folder / "m.keras")
     tables = [{"numbers": np.array([n]), "codes": np.array([c], dtype=np.int64).reshape(1, -1)} for n, c in prepared]
     tables = [{one.name: table[one.name] for one in model.inputs} for table in tables]
