@@ -226,7 +226,7 @@ def main() -> int:
     text = ["# One row: every export beside a forest and boosted trees", "", f"    {command}", ""]
     load = os.getloadavg()[0]
     text += [f"{date.today()}, {processor()}, {os.cpu_count()} processors with a load of {load:.1f} as it began, one thread each.", ""]
-    text += ["Microseconds of the processor per row; the ratio is of the best tenth to that of predict_row. Goals are for a quiet machine.", ""]
+    text += ["Microseconds of the processor per row, ratios of the best tenth. Goals are for a quiet machine.", ""]
     rows = []
     for table, target in TABLES:
         facts, lines, sizes = measure(table, target, options.repeats, options.load, options.fast)
