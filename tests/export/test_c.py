@@ -89,9 +89,8 @@ def test_a_code_that_does_not_exist_is_an_unseen_one(make, prepared, tmp_path):
     export(case.network, tmp_path / "m.h")
     numbers, codes = prepared(case)
     unseen = np.array([code.unseen for code in make_plan(case.network).codes])
-    wild, tame, low = answers(
-        compiled(tmp_path, ["m"]), [(numbers, codes * 0 + 10**6), (numbers, codes * 0 + unseen), (numbers, codes * 0 - 7)]
-    )
+    program = compiled(tmp_path, ["m"] * 3)
+    wild, tame, low = answers(program, [(numbers, codes * 0 + 10**6), (numbers, codes * 0 + unseen), (numbers, codes * 0 - 7)])
     np.testing.assert_array_equal(wild, tame)
     np.testing.assert_array_equal(low, tame)
 

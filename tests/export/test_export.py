@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from netloom import TargetNetwork
 from netloom.cli import app
+from netloom.cli.export import USE
 from netloom.errors import ConfigError, FileError
 from netloom.export import FORMATS, export
 
@@ -75,3 +76,8 @@ def test_the_command_refuses_to_write_over_what_it_reads_and_unknown_endings(mak
     assert TargetNetwork.load(tmp_path / "m.py").classes is not None
     run = CliRunner().invoke(app, ["export", str(tmp_path / "m.py"), str(tmp_path / "m.exe")])
     assert run.exit_code == 2 and f"must be one of {', '.join(FORMATS)}" in run.stderr
+
+
+def test_every_format_says_how_to_use_its_file():
+    assert list(USE) == list(FORMATS)
+    assert not [text for text in USE.values() if "{" in text.format(stem="m", name="m.py").replace('{"', "")]

@@ -9,10 +9,12 @@ the exported Python file's ``prepare(row)`` does it. A ``.keras`` file is a zip 
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,7 @@ def to_keras(network: TargetNetwork) -> Any:
 
     Raises
     ------
-    ConfigError : if keras is not installed
+    ConfigError : if keras, or the backend chosen for it, is not installed
     """
     keras = _keras()
     ops = keras.ops
@@ -82,14 +84,23 @@ def write(network: TargetNetwork, name: str) -> bytes:
 
 
 def _keras() -> Any:
-    """Keras, with the torch backend unless the user chose another."""
-    if "keras" not in sys.modules and not (Path.home() / ".keras" / "keras.json").exists():
-        os.environ.setdefault("KERAS_BACKEND", "torch")
+    """Keras on the backend that the user chose, or on torch if none was chosen or the chosen one is not there."""
+    if "keras" not in sys.modules and "KERAS_BACKEND" not in os.environ and find_spec(_configured()) is None:
+        os.environ["KERAS_BACKEND"] = "torch"
     try:
         import keras
-    except ImportError:
-        raise ConfigError("the package keras is not installed; pip install 'netloom[keras]'") from None
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"the package {error.name} is not installed; pip install 'netloom[keras]'") from None
     return keras
+
+
+def _configured() -> str:
+    """The backend in Keras' own settings; its default is tensorflow, and it writes that down when it is first imported."""
+    folder = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    try:
+        return str(json.loads((folder / "keras.json").read_text())["backend"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "tensorflow"
 
 
 def _row(values: np.ndarray) -> np.ndarray:

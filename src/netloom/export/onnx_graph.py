@@ -66,7 +66,8 @@ class Graph:
         array = np.asarray(value)
         name = f"c{len(self.constants)}#"
         if array.dtype == object:
-            tensor = helper.make_tensor(name, TensorProto.STRING, array.shape, [str(text).encode() for text in array.ravel()])
+            texts: Any = [str(text).encode() for text in array.ravel()]
+            tensor = helper.make_tensor(name, TensorProto.STRING, array.shape, texts)
         else:
             tensor = numpy_helper.from_array(np.ascontiguousarray(array), name)
         self.constants.append(tensor)
