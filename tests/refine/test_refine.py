@@ -16,7 +16,9 @@ STILL = Recipe(rates=(0.015,), cycle=8, dropout=0.0)
 BOLD = Recipe(rates=(0.05,), readout_rate=1.0, cycle=16)
 
 
-@pytest.mark.parametrize("kind, head", [("values", None), ("three classes", "svm"), ("two classes", "ridge")])
+@pytest.mark.parametrize(
+    "kind, head", [("values", None), pytest.param("three classes", "svm", marks=pytest.mark.slow), ("two classes", "ridge")]
+)
 def test_what_comes_back_is_better_on_held_out_rows_or_the_same(woven, kind, head):
     network, task = woven(kind, head)
     done = refine_many([network], [task], Steps(12), recipe=SHORT, folds=2)[0]
