@@ -17,3 +17,32 @@ def test_the_demo_runs_and_writes_what_it_says(tmp_path):
     expected = {f"{name}{end}" for name in ("penguins", "moneyball") for end in (".netloom", "_predictions.csv")}
     assert expected | {"demo.png"} == written
     assert run.stdout.count("held-out rows") == 2
+
+
+RECIPES = {  # script: arguments that make it short, picture, what it must print
+    "few_shot_sinusoids.py": (["--iterations", "300"], "few_shot_sinusoids.png", "mean squared error on 500 new sines"),
+    "digit_tasks.py": (["--iterations", "30"], "digit_tasks.png", "accuracy on 320 new tasks"),
+    "implicit_images.py": (["--iterations", "50"], "implicit_images.png", "variance explained"),
+    "lora_transformer.py": (["--iterations", "30"], "lora_transformer.png", "letters right"),
+    "continual_digits.py": ([], "continual_digits.png", "after the last task"),
+    "article/with_torch.py": (["--tasks", "12"], "article_torch.png", "median steps"),
+    "article/with_keras.py": (["--tasks", "3"], "article_keras.png", "stateless_call  gradient reaches the hypernetwork: yes"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", list(RECIPES))
+def test_recipes_run_and_draw_their_picture(script, tmp_path):
+    if "keras" in script:
+        pytest.importorskip("keras")
+    pytest.importorskip("matplotlib")
+    options, picture, says = RECIPES[script]
+    run = subprocess.run([sys.executable, EXAMPLES / script, *options, "--out", tmp_path], capture_output=True, text=True, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert says in run.stdout
+    assert (tmp_path / picture).stat().st_size > 5000
+
+
+@pytest.mark.parametrize("script", [name for name in RECIPES if "/" not in name])
+def test_recipes_are_short(script):
+    assert len((EXAMPLES / script).read_text(encoding="utf-8").splitlines()) < 100

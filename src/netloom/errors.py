@@ -4,7 +4,7 @@ Every error netloom raises on purpose is a `NetloomError`; each is also the buil
 The message is one line: where, what is wrong, and the way out.
 """
 
-__all__ = ["BudgetError", "ColumnTypeError", "ConfigError", "DataError", "FileError", "NetloomError", "NotWovenError"]
+__all__ = ["BudgetError", "ColumnTypeError", "ConfigError", "DataError", "FileError", "NetloomError", "NotWovenError", "ToolkitError"]
 
 
 class NetloomError(Exception):
@@ -43,3 +43,7 @@ class NotWovenError(NetloomError, RuntimeError):
     """Weights that became non-finite, or a loom whose weights do not fit its shape."""
 
     exit_code = 5
+
+
+class ToolkitError(NetloomError, ValueError):
+    """A module that cannot be a target, or generated parameters and inputs that do not fit it."""

@@ -52,7 +52,7 @@ def network(tmp_path_factory, table):
 
 def test_version_and_help(cli):
     assert cli("--version").output == f"netloom {__version__}\n"
-    for command in ("fit", "predict", "inspect", "bench"):
+    for command in ("fit", "predict", "inspect", "report", "bench"):
         assert command in cli("--help").output
         assert cli(command, "--help").exit_code == 0
 
@@ -149,7 +149,7 @@ def test_predict_gives_intervals(cli, csv):
 
 def test_inspect_names_columns_and_where_it_comes_from(cli, network):
     text = cli("inspect", network).stdout
-    for word in ("size", "colour", "moves", "accuracy", "why", "created", "parameters"):
+    for word in ("size", "colour", "moves", "share", "shape", "chances", "accuracy", "why", "created", "parameters"):
         assert word in text
     facts = json.loads(cli("inspect", network, "--json").stdout)
     assert [column["name"] for column in facts["columns"]] == ["size", "colour"]
@@ -157,9 +157,35 @@ def test_inspect_names_columns_and_where_it_comes_from(cli, network):
     assert facts["classes"] == ["no", "yes"] and facts["bytes"] == os.path.getsize(network)
 
 
+def test_inspect_explains_rows(cli, network, table):
+    table.head(3).assign(size=[99.0, 0.1, -0.2]).to_csv("rows.csv", index=False)
+    text = cli("inspect", network, "--explain", "rows.csv").stdout
+    assert "row 2: " in text and "unlike the training rows: size = 99, training had" in text
+    facts = json.loads(cli("inspect", network, "--explain", "rows.csv", "--json").stdout)
+    for row in facts["rows"]:
+        assert facts["base"][0] + sum(parts[0] for parts in row["contributions"].values()) == pytest.approx(row["output"][0], abs=1e-9)
+
+
+def test_report_writes_one_page_and_replaces_only_pages(cli, network, csv):
+    result = cli("report", network, "--data", "things.csv")
+    assert result.exit_code == 0 and result.stdout.startswith("dear.html: "), result.output
+    page = csv.with_name("dear.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>") and "The table things.csv" in page and "on rows it has not seen" in page
+    assert cli("report", network, "--out", "dear.html").exit_code == 0
+    csv.with_name("notes.txt").write_text("mine")
+    refused = cli("report", network, "--out", "notes.txt")
+    assert refused.exit_code == 4 and "not an HTML page" in refused.stderr and csv.with_name("notes.txt").read_text() == "mine"
+    assert cli("report", network, "--out", "notes.txt", "--force").exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
+        ("report NETWORK --out things.csv --data things.csv", 2, "netloom: --out 'things.csv' is what is read"),
+        ("report NETWORK --out no/report.html", 4, "netloom: 'no': there is no such folder"),
+        ("report NETWORK --data other.csv", 3, "netloom: column 'size' is not in the table"),
+        ("report things.csv", 4, "not a .netloom file"),
+        ("inspect NETWORK --explain other.csv", 3, "netloom: column 'size' is not in the table"),
         ("fit things.csv", 2, "Missing option '--target'"),
         ("fit things.csv --target price --kind tree", 2, "tree"),
         ("fit things.csv --target price --threads 0", 2, "threads"),

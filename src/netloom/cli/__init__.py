@@ -1,4 +1,4 @@
-"""The command line: ``netloom fit | predict | inspect | refine | update | diff | bench``.
+"""The command line: ``netloom fit | predict | inspect | report | refine | update | diff | export | bench | pretrain``.
 
 One thin file per command; options.py reads what several take, show.py prints. Only typer is imported before a command runs.
 Errors become one line and an exit code here and nowhere else.
@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from netloom import __version__
-from netloom.cli import bench, diff, fit, inspect, predict, refine, update
+from netloom.cli import bench, diff, export, fit, inspect, predict, pretrain, refine, report, update
 from netloom.errors import NetloomError
 
 __all__ = ["app", "main"]
@@ -63,10 +63,13 @@ app = typer.Typer(
 app.command("fit")(fit.fit)
 app.command("predict")(predict.predict)
 app.command("inspect")(inspect.inspect)
+app.command("report")(report.report)
 app.command("refine")(refine.refine)
 app.command("update")(update.update)
 app.command("diff")(diff.diff)
+app.command("export")(export.export)
 app.command("bench")(bench.bench)
+app.command("pretrain")(pretrain.pretrain)
 
 
 def main() -> None:

@@ -63,7 +63,7 @@ def fit(
         import torch
 
         from netloom.loom.fit import fit as weave
-        from netloom.target.budget import Budget
+        from netloom.target.file import MAX_BYTES
 
         torch.set_num_threads(threads)
 
@@ -72,7 +72,7 @@ def fit(
 
         report, note = _score(task, make, seed, baselines, lambda share, message: tell(SCORING * share, message))
         network = make(task, lambda share, message: tell(SCORING + (1 - SCORING) * share, message))
-        network = _with_scores(network, report, (limits or Budget()).max_bytes)
+        network = _with_scores(network, task, report, (limits.max_bytes if limits else None) or MAX_BYTES)
         network.save(path)
     ctx.find_root().obj = f"{path} was written"
     facts = _facts(network, path, task, report, "; ".join(filter(None, [note, _over(network, limits)])))
@@ -118,15 +118,28 @@ def _over(network: TargetNetwork, limits: Budget | None) -> str:
     return ""
 
 
-def _with_scores(network: TargetNetwork, report: Report | None, max_bytes: int | None) -> TargetNetwork:
-    """The network with its held-out scores in its metrics, if they fit."""
+def _with_scores(network: TargetNetwork, task: Task, report: Report | None, max_bytes: int) -> TargetNetwork:
+    """The network with its held-out scores, calibration and warnings in its metrics, as far as they fit."""
     from dataclasses import replace
 
-    if report is None:
-        return network
-    rows = {row.model: {name: [_rounded(value), _rounded(error)] for name, (value, error) in row.scores.items()} for row in report.rows}
-    scored = replace(network, metrics=network.metrics | {"beside_baselines": {"how": report.how, "scores": rows}})
-    return scored if max_bytes is None or scored.n_bytes <= max_bytes else network
+    from netloom.explain import check_task
+
+    found = check_task(task, *((report.repeated, report.n_test) if report else ()))
+    kept: dict[str, Any] = {"warnings": [finding.to_dict() for finding in found[:20]]}
+    if report is not None:
+        rows = {row.model: {name: [_rounded(value), _rounded(error)] for name, (value, error) in row.scores.items()} for row in report.rows}
+        kept["beside_baselines"] = {
+            "how": report.how,
+            "scores": rows,
+            "differences": {name: [best, _rounded(value), _rounded(error)] for name, (best, value, error) in report.differences.items()},
+        }
+        if report.calibration is not None:
+            kept["calibration"] = report.calibration
+    for left_out in ((), ("calibration",), ("calibration", "warnings"), tuple(kept)):
+        scored = replace(network, metrics=network.metrics | {key: value for key, value in kept.items() if key not in left_out})
+        if scored.n_bytes <= max_bytes:
+            return scored
+    return network
 
 
 def _rounded(value: float) -> float | None:

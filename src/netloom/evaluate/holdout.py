@@ -10,15 +10,18 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from netloom.errors import DataError
+from netloom.errors import ConfigError, DataError
 from netloom.evaluate.baselines import available, fit_baseline
-from netloom.evaluate.scores import MAIN_SCORE, SCORES, higher_is_better, paired, score, standard_errors
+from netloom.evaluate.scores import MAIN_SCORE, SCORES, coverage, higher_is_better, paired, score, standard_errors
 from netloom.evaluate.splits import folds, holdout
+from netloom.target.calibration import COVERAGES, fan, reliability
+from netloom.tasks.schema import Schema
 from netloom.tasks.task import Task
 
 __all__ = ["DEFAULT_BASELINES", "Model", "Report", "Row", "compare", "outputs"]
 
 DEFAULT_BASELINES = ("constant", "linear", "rf300", "histgb")
+FANS = 4  # targets whose predictions are kept beside the truth
 FEW_ROWS = 200  # below, folds are used: a quarter of so few rows says too little
 OURS = "netloom"
 
@@ -51,6 +54,9 @@ class Report:
     rows : netloom first, then the baselines
     differences : score -> (best baseline in that score, netloom minus it, standard error of the difference on the same rows)
     skipped : baselines whose package is not installed
+    calibration : of netloom on the held-out rows: "chances" given and how often they came true, or "coverage" of its intervals and
+        "values" that came for predictions; see `netloom.target.calibration`
+    repeated : held-out rows whose inputs also occur among the rows they were predicted from
     """
 
     kind: str
@@ -60,6 +66,8 @@ class Report:
     rows: tuple[Row, ...]
     differences: dict[str, tuple[str, float, float]]
     skipped: tuple[str, ...]
+    calibration: dict[str, Any] | None = None
+    repeated: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only; a score that could not be computed is None."""
@@ -144,7 +152,7 @@ def compare(
     makers: dict[str, Callable[[Task], Any]] = {OURS: fit} | {name: _fitter(name, seed) for name in usable}
     tested = np.concatenate([test for _, test in parts])
     truth = task.y[tested]
-    predicted, rows = {}, []
+    predicted, rows, intervals = {}, [], []
     for done, (name, make) in enumerate(makers.items()):
         if progress is not None:
             progress(done / len(makers), f"held-out score: {name}")
@@ -154,13 +162,17 @@ def compare(
             model = make(task.rows(train))
             fitted = perf_counter()
             pieces.append(outputs(model, task, test))
+            if name == OURS and task.kind == "regression":
+                intervals.append(_intervals(model, task, test))
             fit_s, predict_s = fit_s + fitted - started, predict_s + perf_counter() - fitted
         predicted[name] = np.concatenate(pieces)
         values, errors = score(task.kind, truth, predicted[name]), standard_errors(task.kind, truth, predicted[name], seed=seed)
         rows.append(Row(name, {k: (values[k], errors[k]) for k in values}, fit_s, predict_s))
     how = f"{len(parts)} folds of {len(tested)} rows" if len(parts) > 1 else f"{len(tested)} of {task.n} rows held out"
     differences = _differences(task.kind, truth, predicted, rows, seed)
-    return Report(task.kind, how, len(parts[0][0]), len(tested), tuple(rows), differences, tuple(skipped))
+    sure = _calibration(task.kind, truth, predicted[OURS], intervals) | {"how": how}
+    repeated = _repeated(task, parts)
+    return Report(task.kind, how, len(parts[0][0]), len(tested), tuple(rows), differences, tuple(skipped), sure, repeated)
 
 
 def outputs(model: Any, task: Task, rows: np.ndarray) -> np.ndarray:
@@ -176,6 +188,33 @@ def outputs(model: Any, task: Task, rows: np.ndarray) -> np.ndarray:
     every = np.zeros((len(rows), task.outputs))
     every[:, [place[label] for label in classes.tolist()]] = said
     return every
+
+
+def _intervals(model: Any, task: Task, rows: np.ndarray) -> np.ndarray | None:
+    """Intervals (coverages, n, O, 2) of a network that gives any."""
+    try:
+        given = [model.predict_interval(task.frame.iloc[rows], asked) for asked in COVERAGES]
+    except (AttributeError, ConfigError):  # not a network, or woven from too few rows
+        return None
+    return np.stack(given).reshape(len(COVERAGES), len(rows), -1, 2)
+
+
+def _calibration(kind: str, truth: np.ndarray, predicted: np.ndarray, intervals: list[np.ndarray | None]) -> dict[str, Any]:
+    if kind == "classification":
+        return {"chances": reliability(predicted, truth)}
+    found: dict[str, Any] = {"values": [fan(predicted[:, o], truth[:, o]) for o in range(min(truth.shape[1], FANS))]}
+    given = [part for part in intervals if part is not None]
+    if given and len(given) == len(intervals):
+        every = np.concatenate(given, axis=1)
+        found["coverage"] = [[asked, round(coverage(truth, every[c]), 4)] for c, asked in enumerate(COVERAGES)]
+    return found
+
+
+def _repeated(task: Task, parts: list[tuple[np.ndarray, np.ndarray]]) -> int:
+    """How many tested rows have inputs that their training rows hold as well, as the network reads them."""
+    X = Schema.learn(task.frame, named=task.named).encode(task.frame)
+    keys = np.array([hash(row.tobytes()) for row in np.ascontiguousarray(X)])
+    return sum(int(np.isin(keys[test], keys[train]).sum()) for train, test in parts)
 
 
 def _fitter(name: str, seed: int) -> Callable[[Task], Any]:

@@ -1,6 +1,6 @@
 """Solve the members on all rows and merge them into one plain network: their features are shared, so their readouts add up."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,19 +33,7 @@ class Member:
 
 
 def assemble(pool: Pool, rows: Rows, members: Sequence[Member], head: str, budget: Budget | None, overhead: int) -> Weights:
-    """One network of all members within the budget, ``overhead`` bytes of its file being its description."""
-    rows = rows.take(np.arange(min(rows.n, READOUT_ROWS)))
-    return within(pool, rows, budget, overhead, lambda pool, *features: merge(pool, rows, members, head, *features))
-
-
-def within(
-    pool: Pool,
-    rows: Rows,
-    budget: Budget | None,
-    overhead: int,
-    solved: Callable[[Pool, list[np.ndarray], np.ndarray, np.ndarray], Weights],
-) -> Weights:
-    """The network that ``solved(pool, blocks of features, their mean, their deviation)`` gives, made small enough for its budget.
+    """One network of all members within the budget, ``overhead`` bytes of its file being its description.
 
     Neurons are dropped, the least important first, until it fits, and the readout is solved again for those that stay. Without a budget the
     default one is aimed at, and gives way where the preparation alone takes more.
@@ -54,15 +42,16 @@ def within(
     ------
     BudgetError : if it does not fit without any neuron
     """
+    rows = rows.take(np.arange(min(rows.n, READOUT_ROWS)))
     blocks = features_of(pool.weights, rows)
     mean, deviation = moments(blocks, rows.weight)
-    weights = solved(pool, blocks, mean, deviation)
+    weights = merge(pool, rows, members, head, blocks, mean, deviation)
     limits = budget or default_budget(overhead)
     if not fits(tidy(weights), limits, overhead):
         pool = without_neurons(pool, prune(weights, mean, deviation, lambda smaller: fits(smaller, limits, overhead)), mean)
         del blocks
         blocks = features_of(pool.weights, rows)
-        weights = solved(pool, blocks, *moments(blocks, rows.weight))
+        weights = merge(pool, rows, members, head, blocks, *moments(blocks, rows.weight))
         if budget is not None:
             refuse_misfit(tidy(weights), budget, overhead)
     return tidy(weights)

@@ -16,11 +16,12 @@ from netloom.loom.compare import Candidate, compare, evidence_loss, weigh
 from netloom.loom.families import FAMILIES, families_named
 from netloom.loom.loom import Loom
 from netloom.loom.pool import weave_pool
-from netloom.loom.rows import Rows, canonical_rows, spread
+from netloom.loom.rows import Rows, canonical_rows, folds_of, spread
 from netloom.target.budget import Budget
-from netloom.target.calibration import class_losses, interval_quantiles, temperature_of
+from netloom.target.calibration import class_losses, coverage_of_folds, fan, interval_quantiles, log_chances, reliability, temperature_of
 from netloom.target.heads import HEADS
 from netloom.target.network import TargetNetwork
+from netloom.target.reference import Reference, learn_reference
 from netloom.target.store import described_bytes
 from netloom.tasks import Schema, Task, labels_to_json
 
@@ -28,6 +29,8 @@ __all__ = ["fit"]
 
 CHOOSE_ROWS = 3000  # rows on which families are compared
 FOLDS = 3
+PROOF = 3000  # bytes of the usual budget left for scores beside baselines and warnings, which come later
+FANS = 4  # targets whose predictions are kept beside the truth
 Progress = Callable[[float, str], None]
 
 
@@ -100,6 +103,8 @@ def fit(
     tell(0.8, "weaving on all rows")
     pool = weave_pool(loom, rows, parts={p for m in members for p in m.parts}, seed=seed, control=control)
     metrics, extra = _proof(chosen, tried, head)
+    if budget is not None and budget.max_bytes is not None and budget.max_bytes < 4 * PROOF:  # so few bytes are for the network
+        metrics.pop("calibration", None)
     architecture: dict[str, Any] = _architecture(candidates, members, tried, head, families, control)
     provenance = {
         "loom": loom.fingerprint(),
@@ -110,7 +115,9 @@ def fit(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     described = {"schema": schema.to_json(), "architecture": architecture, "metrics": metrics, "provenance": provenance}
-    overhead = described_bytes(described | {"classes": None if task.classes is None else labels_to_json(task.classes)})
+    reference = _affordable(learn_reference(schema, rows.X, rows.weight), budget)
+    overhead = described_bytes(described | {"classes": None if task.classes is None else labels_to_json(task.classes)}, reference)
+    overhead += PROOF if budget is None else 0
     pool = replace(pool, weights=replace(pool.weights, extra=extra))
     weights = assemble(pool, rows, members, head, budget, overhead)
     temperature = metrics.get("temperature", 1.0)
@@ -127,7 +134,7 @@ def fit(
     ]
     provenance["seconds"] = round(time.perf_counter() - started, 3)
     tell(1.0, "done")
-    return TargetNetwork(schema, weights, task.kind, task.classes, task.target_names, architecture, metrics, provenance)
+    return TargetNetwork(schema, weights, task.kind, task.classes, task.target_names, architecture, metrics, provenance, reference)
 
 
 def _head(head: str, kind: str) -> str:
@@ -139,6 +146,12 @@ def _head(head: str, kind: str) -> str:
     if kind == "regression" and head in ("logistic", "svm"):
         raise ConfigError(f"head = {head!r} is for classes, and this target is a number; use ridge or gaussian, or kind='classification'")
     return head
+
+
+def _affordable(reference: Reference, budget: Budget | None) -> Reference | None:
+    """The summary of the training rows, if it takes no more than an eighth of what the caller allows."""
+    limit = None if budget is None else budget.max_bytes
+    return reference if limit is None or 8 * reference.n_bytes <= limit else None
 
 
 def _can_compare(rows: Rows) -> bool:
@@ -165,8 +178,10 @@ def _proof(chosen: list[tuple[Candidate, float]], rows: Rows, head: str) -> tupl
         guess = (outputs[:, 0] > 0).astype(int) if outputs.shape[1] == 1 else outputs.argmax(axis=1)
         right = (guess == rows.codes).astype(float)
         share = np.bincount(rows.codes, weights=weight) / weight.sum()
-        metrics = _scored("log_loss", loss, weight) | _scored("accuracy", right, weight)
-        return metrics | {"temperature": factor, "majority": float(share.max()), "held_out_rows": rows.n, "folds": FOLDS}, {}
+        sure = {"how": f"{FOLDS} folds of {rows.n} rows", "chances": reliability(np.exp(log_chances(outputs * factor)), rows.codes, weight)}
+        metrics: dict[str, Any] = _scored("log_loss", loss, weight) | _scored("accuracy", right, weight)
+        metrics |= {"temperature": factor, "majority": float(share.max()), "held_out_rows": rows.n, "folds": FOLDS, "calibration": sure}
+        return metrics, {}
     residual = (rows.targets - outputs) * rows.scale
     error, spread_of = np.square(residual), np.square((rows.targets - np.average(rows.targets, axis=0, weights=weight)) * rows.scale)
     variance = np.average(spread_of, axis=0, weights=weight)
@@ -180,7 +195,15 @@ def _proof(chosen: list[tuple[Candidate, float]], rows: Rows, head: str) -> tupl
         "held_out_rows": rows.n,
         "folds": FOLDS,
     }
-    return metrics, {"interval_quantiles": interval_quantiles(residual, weight)} if rows.n >= 20 else {}
+    if rows.n < 20:
+        return metrics, {}
+    truth = rows.targets * rows.scale + rows.centre
+    metrics["calibration"] = {
+        "how": f"{FOLDS} folds of {rows.n} rows",
+        "coverage": coverage_of_folds(residual, weight, folds_of(rows, FOLDS)),
+        "values": [fan((truth - residual)[:, o], truth[:, o]) for o in range(truth.shape[1])][:FANS],
+    }
+    return metrics, {"interval_quantiles": interval_quantiles(residual, weight)}
 
 
 def _scored(name: str, values: np.ndarray, weight: np.ndarray) -> dict[str, float]:

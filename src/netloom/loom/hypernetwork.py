@@ -14,6 +14,7 @@ from netloom.loom.batch import Batch
 from netloom.loom.block import Block
 from netloom.target.cells import K
 from netloom.target.solve import ridge_inverse, update_inverse
+from netloom.toolkit.generators.neurons import inner_products, normalise_rows
 
 __all__ = ["Hypernetwork", "Woven", "WovenBlock"]
 
@@ -82,6 +83,7 @@ class Hypernetwork(nn.Module):
     def __init__(self, D: int = 64, H: int = 12, copies: int = 8) -> None:
         super().__init__()
         self.D, self.H, self.copies = D, H, copies
+        self.mixed = False  # in training on a GPU: tokens talk in bfloat16, everything that is solved stays float32
         self.block = Block(D)  # shared by all steps
         self.step = nn.Parameter(torch.randn(STEPS_KNOWN, D) * 0.02)
         self.column0 = nn.Parameter(torch.randn(D) * 0.02)
@@ -101,8 +103,11 @@ class Hypernetwork(nn.Module):
             nn.init.zeros_(layer.bias)
         self.penalty_temperature.bias.data[1] = 1.0
 
-    def forward(self, batch: Batch, columns: Tensor, outputs: Tensor, blocks: int = 3) -> Woven:
-        """Weave ``blocks`` blocks for every task of the batch, given the identities of columns (B, d, D) and outputs (B, O, D)."""
+    def forward(self, batch: Batch, columns: Tensor, outputs: Tensor, blocks: int = 3, *, readouts_too: bool = True) -> Woven:
+        """Weave ``blocks`` blocks for every task of the batch, given the identities of columns (B, d, D) and outputs (B, O, D).
+
+        Without ``readouts_too`` there are none, and the residual is the one before the last block: enough for who solves another readout.
+        """
         P, T, weight = batch.cells, batch.targets, batch.weight
         B, n, d, _ = P.shape
         D = self.D
@@ -132,7 +137,10 @@ class Hypernetwork(nn.Module):
         inverse = penalty = cells_relevance = Z.new_zeros(0)
         for t in range(blocks):
             u = (self.neuron0 + self.step[min(t, STEPS_KNOWN - 1)]) + self.kind[batch.kind][:, None]  # (B, H, D)
-            r, c, o, u = self.block(P, weight, residual, width.sqrt(), rest, r, c, o, u)
+            with torch.autocast(P.device.type, torch.bfloat16, enabled=self.mixed):
+                r, c, o, u = self.block(P, weight, residual, width.sqrt(), rest, r, c, o, u)
+            if self.mixed:
+                r, c, o, u = r.float(), c.float(), o.float(), u.float()
             cn, un, on = self.norm_column(c), self.norm_neuron(u), self.norm_output(o)
             o_mean = (on * batch.outputs[..., None]).sum(1) / batch.outputs.sum(1, keepdim=True)
             log_penalty, log_temperature = self.penalty_temperature(torch.cat([un.mean(1), o_mean], -1)).unbind(-1)
@@ -145,29 +153,32 @@ class Hypernetwork(nn.Module):
                 inverse = ridge_inverse(features[0] * root, penalty)  # (B, n, n)
             keys = self.neuron_key(un).view(B, self.H * self.copies, D)
             W = torch.einsum("bhw,bdkw->bhdk", keys, self.column_key(cn).view(B, d, K, D)) * batch.columns[:, None, :, None]
-            W = W.flatten(2)  # (B, H, d * K)
             gain, bias, rho = self.gain_bias_relevance(keys).unbind(-1)  # (B, H) each
-            W = W / (W.norm(dim=-1, keepdim=True) + 1e-3) * torch.exp(gain.clamp(-3, 3))[..., None]
+            W = normalise_rows(W.flatten(2), gain)  # (B, H, d * K)
             a = Z @ W.transpose(1, 2) + bias[:, None]
             onto = None
             if hidden:
-                V = self.onto_earlier(keys) @ self.earlier_key(torch.cat(keys_before, 1)).transpose(1, 2)  # (B, H, H before)
-                onto = (V / (V.norm(dim=-1, keepdim=True) + 1e-3)).transpose(1, 2)
+                V = inner_products(self.onto_earlier(keys), self.earlier_key(torch.cat(keys_before, 1)))  # (B, H, H before)
+                onto = normalise_rows(V).transpose(1, 2)
                 a = a + torch.cat(hidden, -1) @ onto
             h = torch.relu(a)
             h_centre = (h * rows).sum(1, keepdim=True) / count
-            h_scale = (((h - h_centre).square() * rows).sum(1, keepdim=True) / (count - 1).clamp(min=1)).sqrt() + 5e-2
+            h_variance = ((h - h_centre).square() * rows).sum(1, keepdim=True) / (count - 1).clamp(min=1)
+            h_scale = h_variance.clamp(min=1e-12).sqrt() + 5e-2  # clamped: the root of a silent neuron's 0 has no gradient
             h = (h - h_centre) / h_scale * real
             h_relevance = torch.exp(rho.clamp(-4, 4)) / math.sqrt(h.shape[-1])
             woven.append(WovenBlock(W.transpose(1, 2), onto, bias, h_centre[:, 0], h_scale[:, 0], h_relevance))
             hidden.append(h)
             keys_before.append(keys)
             features.append(h * h_relevance[:, None])
+            if not readouts_too and t == blocks - 1:
+                break
             inverse = update_inverse(inverse, features[-1] * root)
             dual = inverse @ Y  # (B, n, O)
             out_of_row = dual / inverse.diagonal(dim1=1, dim2=2)[..., None].clamp(min=1e-5)  # leave-one-out, given the neurons
             residual = (out_of_row / root.clamp(min=1e-12)).clamp(-4, 4) * real
-            readouts.append((torch.cat(features, -1) * root).transpose(1, 2) @ dual)
+            if readouts_too:
+                readouts.append((torch.cat(features, -1) * root).transpose(1, 2) @ dual)
         return Woven(
             centre[:, 0], scale[:, 0], cells_relevance, penalty, torch.stack(temperatures, 1), tuple(woven), residual, mean, tuple(readouts)
         )

@@ -124,5 +124,7 @@ def _random_like(threads: Threads, features: np.ndarray, rng: np.random.Generato
         hidden.append(np.maximum(a, 0))
         layers.append(Layer(0, halved(W), bias.astype(np.float32), layer.earlier, None if onto is None else halved(onto)))
     neurons = np.concatenate(hidden, axis=1)
-    alike = [1 / spread_of / np.sqrt(len(spread_of)), 1 / (neurons.std(axis=0) + 5e-2) / np.sqrt(neurons.shape[1])]
-    return Threads(tuple(layers), np.concatenate(alike), threads.penalty)
+    deviation = neurons.std(axis=0) + 5e-2
+    alike = np.concatenate([1 / spread_of / np.sqrt(len(spread_of)), 1 / deviation / np.sqrt(len(deviation))])
+    mean = np.concatenate([centre, neurons.mean(axis=0)])
+    return Threads(tuple(layers), alike, mean, np.concatenate([spread_of, deviation]), threads.penalty)

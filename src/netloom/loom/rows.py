@@ -59,7 +59,7 @@ def canonical_rows(X: np.ndarray, task: Task) -> Rows:
     kept = weight > 0
     table, weight = np.concatenate([X, y], axis=1)[kept] + 0.0, weight[kept]  # + 0.0: -0.0 is 0.0
     d = X.shape[1]
-    ranks = np.stack([np.unique(column, return_inverse=True)[1] for column in table.T], axis=1)  # (n, d + targets) the unit is gone
+    ranks = _dense_ranks(table)  # (n, d + targets) the unit is gone
     inputs = row_keys(ranks[:, :d])
     # rows that are permutations of each other (one-hot columns) share a key: their targets, then their values tell them apart
     order = np.lexsort((*ranks.T[::-1], inputs))
@@ -87,6 +87,15 @@ def canonical_rows(X: np.ndarray, task: Task) -> Rows:
     deviation = np.where(deviation > 1e-12, deviation, 1.0)
     outputs = content_keys(ranks[:, d:], inputs)
     return Rows(X, (unit - mean) / deviation, weight, None, task.kind, mean * largest, deviation * largest, columns, outputs)
+
+
+def _dense_ranks(table: np.ndarray) -> np.ndarray:
+    """Which of the sorted distinct values of its column each value is: int64 (n, d)."""
+    order = np.argsort(table, axis=0)
+    ordered = np.take_along_axis(table, order, axis=0)
+    ranks = np.zeros(table.shape, dtype=np.int64)
+    np.put_along_axis(ranks, order[1:], np.cumsum(ordered[1:] != ordered[:-1], axis=0), axis=0)
+    return ranks
 
 
 def spread(rows: Rows, size: int) -> np.ndarray:

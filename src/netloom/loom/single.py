@@ -11,29 +11,28 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 
-from netloom.loom.assemble import solve, within
-from netloom.loom.compare import losses, readout_targets
-from netloom.loom.families import Selection, select
+from netloom.loom.assemble import features_of
+from netloom.loom.compare import moments
+from netloom.loom.families import Selection
 from netloom.loom.hypernetwork import Hypernetwork
-from netloom.loom.pool import WEAVE_ROWS, WIDE, Pool, most_telling
+from netloom.loom.pool import WEAVE_ROWS, WIDE, most_telling
+from netloom.loom.readouts import Readout, readouts
 from netloom.loom.rows import Rows, canonical_rows, spread
 from netloom.loom.views import make_view
 from netloom.loom.weave import Threads, sample_of, weave_layers
-from netloom.target.budget import Budget
+from netloom.target.budget import Budget, default_budget
 from netloom.target.calibration import interval_quantiles
-from netloom.target.heads import HEADS
 from netloom.target.network import TargetNetwork
-from netloom.target.solve import compress
+from netloom.target.prune import fits, importance, keep_neurons, keep_within, refuse_misfit
+from netloom.target.reference import learn_reference
 from netloom.target.store import described_bytes
 from netloom.target.weights import View, Weights
 from netloom.tasks import Schema, Task
 
 __all__ = ["weave_tasks"]
 
-PENALTIES = {"logistic": (1.0, 0.3, 0.1, 0.03), "gaussian": (10.0, 3.0, 1.0, 0.3, 0.1)}
-TOGETHER = 400_000  # padded rows x columns woven in one batch
+TOGETHER = 100_000  # padded rows x columns woven in one batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +43,17 @@ class Prepared:
     schema: Schema
     rows: Rows
     view: View
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """A network without its readout, and what the readout is solved from: `netloom.loom.readouts.Question`."""
+
+    network: TargetNetwork
+    rows: Rows
+    head: str
+    blocks: list[np.ndarray]
+    chosen: Selection
 
 
 def weave_tasks(
@@ -58,9 +68,12 @@ def weave_tasks(
             rows, view = prepared[i].rows, prepared[i].view
             read = rows.take(spread(rows, WEAVE_ROWS))
             samples.append(sample_of(read, view))
-        for i, threads in zip(group, weave_layers(loom, samples, seeds=[seed] * len(samples), blocks=blocks), strict=True):
-            provenance = {"loom": fingerprint, "seed": seed, "rows": tasks[i].n}
-            networks[i] = _finish(prepared[i], threads, budget, provenance)
+        threads = weave_layers(loom, samples, seeds=[seed] * len(samples), blocks=blocks)
+        drafts = [
+            _draft(prepared[i], own, budget, {"loom": fingerprint, "seed": seed, "rows": tasks[i].n})
+            for i, own in zip(group, threads, strict=True)
+        ]
+        networks |= {i: _finish(d, readout) for i, d, readout in zip(group, drafts, readouts(drafts), strict=True)}
     return [networks[i] for i in range(len(tasks))]
 
 
@@ -86,50 +99,43 @@ def _groups(prepared: Sequence[Prepared]) -> Iterator[list[int]]:
         yield group
 
 
-def _finish(prepared: Prepared, threads: Threads, budget: Budget | None, provenance: dict) -> TargetNetwork:
-    """Solve the readout on all rows; drop neurons until the budget holds."""
-    rows, schema, task = prepared.rows, prepared.schema, prepared.task
+def _draft(prepared: Prepared, threads: Threads, budget: Budget | None, provenance: dict) -> Draft:
+    """The network before its readout is solved; neurons that the loom holds least relevant are dropped until the budget holds."""
+    rows, task = prepared.rows, prepared.task
     head = "logistic" if rows.codes is not None else "gaussian"
     outputs = rows.head_targets.shape[1]
     centre, scale = (rows.centre, rows.scale) if rows.codes is None else (np.zeros(outputs), np.ones(outputs))
-    p = len(threads.prior)
-    readout, intercept = np.zeros((p, outputs), np.float32), np.zeros(outputs, np.float32)
+    readout, intercept = np.zeros((len(threads.prior), outputs), np.float32), np.zeros(outputs, np.float32)
     extra = {"interval_quantiles": np.zeros((99, outputs), np.float32)} if rows.codes is None and rows.n >= 20 else {}
-    bare = Weights((prepared.view,), threads.layers, readout, intercept, centre, scale, extra)
-    pool = Pool(bare, {"woven": np.arange(p)}, {"woven": threads.prior})
+    weights = Weights((prepared.view,), threads.layers, readout, intercept, centre, scale, extra)
     member: dict[str, Any] = {"family": "woven", "penalty": 0.0, "weight": 1.0}
     architecture = {"head": head, "members": [member], "why": "woven in one pass; the penalty by leave-one-out"}
-    overhead = described_bytes({"schema": schema.to_json(), "architecture": architecture, "provenance": provenance})
-
-    def solved(pool: Pool, blocks: list[np.ndarray], mean: np.ndarray, deviation: np.ndarray) -> Weights:
-        chosen = select(pool, ("woven",), mean, deviation)
-        assert chosen is not None
-        first = rows.take(np.arange(len(blocks[0])))
-        own = pool.weights.extra
-        if own or not member["penalty"]:  # classes choose once, and keep the penalty when neurons are dropped
-            member["penalty"], left_out = _strength(chosen, blocks[0], first, head)
-        coef, offset = solve(chosen, blocks, rows, head, member["penalty"])
-        coef = coef * chosen.prior[:, None]
-        if own:
-            judged = first.take(np.arange(len(left_out)))
-            own = {"interval_quantiles": interval_quantiles((judged.targets - left_out) * rows.scale, judged.weight)}
-        return replace(pool.weights, readout=coef.astype(np.float32), intercept=(offset - chosen.mean @ coef).astype(np.float32), extra=own)
-
-    weights = within(pool, rows, budget, overhead, solved)
-    return TargetNetwork(schema, weights, task.kind, task.classes, task.target_names, architecture, {}, provenance)
+    reference = learn_reference(prepared.schema, rows.X, rows.weight) if budget is None else None  # a tight budget is for the network
+    overhead = described_bytes({"schema": prepared.schema.to_json(), "architecture": architecture, "provenance": provenance}, reference)
+    limits, prior = budget or default_budget(overhead), threads.prior
+    if not fits(weights, limits, overhead):
+        kept = keep_within(weights, importance(weights, prior, threads.deviation), limits, overhead)
+        weights = keep_neurons(weights, kept, threads.mean)
+        prior = np.concatenate([prior[: prepared.view.width], prior[prepared.view.width :][kept]])
+        if budget is not None:  # the default one gives way where the preparation alone takes more
+            refuse_misfit(weights, budget, overhead)
+    blocks = features_of(weights, rows)
+    mean, _ = moments(blocks, rows.weight)
+    draft = TargetNetwork(prepared.schema, weights, task.kind, task.classes, task.target_names, architecture, {}, provenance, reference)
+    return Draft(draft, rows, head, blocks, Selection(np.arange(len(prior)), mean, prior))
 
 
-def _strength(chosen: Selection, features: np.ndarray, rows: Rows, head: str) -> tuple[float, np.ndarray]:
-    """The penalty with the lowest leave-one-out loss, and its held-out outputs (n, O)."""
-    limit = 2000
-    rows, features = rows.take(np.arange(min(rows.n, limit))), features[:limit]
-    F = torch.as_tensor(chosen.of(features.astype(np.float64)))
-    F = compress(F).features if F.shape[0] < F.shape[1] else F
-    Y = readout_targets(rows, np.arange(rows.head_targets.shape[1]), head)
-    weight = torch.as_tensor(rows.weight)
-    rough: dict[str, dict[str, Any]] = {"fit": {"tolerance": 1e-4}, "left out": {"together": 0}} if head == "logistic" else {}
-    path = HEADS[head].fit_path(F, Y, PENALTIES[head], weight, **rough.get("fit", {}))
-    left_out = HEADS[head].leave_one_out(F, Y, path, PENALTIES[head], weight, **rough.get("left out", {})).numpy()
-    loss = [float(np.average(losses(outputs, rows, head), weights=rows.weight)) for outputs in left_out]
-    best = int(np.argmin(loss))
-    return PENALTIES[head][best], left_out[best]
+def _finish(draft: Draft, readout: Readout) -> TargetNetwork:
+    """The network with its readout, folded into the unscaled features."""
+    coef = readout.coef * draft.chosen.prior[:, None]
+    weights = replace(
+        draft.network.weights,
+        readout=coef.astype(np.float32),
+        intercept=(readout.intercept - draft.chosen.mean @ coef).astype(np.float32),
+    )
+    if weights.extra:
+        n = len(readout.left_out)
+        wrong = (draft.rows.targets[:n] - readout.left_out) * draft.rows.scale
+        weights = replace(weights, extra={"interval_quantiles": interval_quantiles(wrong, draft.rows.weight[:n])})
+    draft.network.architecture["members"][0]["penalty"] = readout.penalty
+    return replace(draft.network, weights=weights)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,10 +20,14 @@ __all__ = ["Threads", "halved", "sample_of", "weave_layers"]
 
 @dataclass(frozen=True, eq=False)
 class Threads:
-    """What one weaving gives: layers on a view, and the prior scale of each feature in the readout (cells of the view, then neurons)."""
+    """What one weaving gives: layers on a view, and of each feature (cells of the view, then neurons) its prior scale in the readout,
+    its mean and its deviation on the rows that the loom read.
+    """
 
     layers: tuple[Layer, ...]
     prior: np.ndarray
+    mean: np.ndarray
+    deviation: np.ndarray
     penalty: float
 
 
@@ -40,7 +45,7 @@ def weave_layers(loom: Hypernetwork, samples: list[Sample], *, seeds: Sequence[i
     batch = Batch.of(samples, loom.column0.device)
     columns = _identities([s.columns for s in samples], loom.D, [2 * seed for seed in seeds])
     outputs = _identities([s.outputs for s in samples], loom.D, [2 * seed + 1 for seed in seeds])
-    woven = loom(batch, columns.to(batch.cells.device), outputs.to(batch.cells.device), blocks=blocks)
+    woven = loom(batch, columns.to(batch.cells.device), outputs.to(batch.cells.device), blocks=blocks, readouts_too=False)
     return [_fold(woven, b, s) for b, s in enumerate(samples)]
 
 
@@ -55,27 +60,31 @@ def _identities(keys: list[np.ndarray], D: int, seeds: Sequence[int]) -> torch.T
 def _fold(woven: Woven, b: int, sample: Sample) -> Threads:
     """Task ``b`` of the batch as plain layers in float64, then float32."""
     place = cell_positions(sample.many, sample.z.shape[1])  # live cells in the (d, K) layout
-    centre, scale = woven.centre[b, place].double().numpy(), woven.scale[b, place].double().numpy()
-    prior = [woven.relevance[b, place].double().numpy() / scale]
+
+    def own(batched: torch.Tensor, rows: Any = slice(None)) -> np.ndarray:
+        return batched[b].numpy(force=True)[rows].astype(np.float64)
+
+    centre, scale = own(woven.centre, place), own(woven.scale, place)
+    relevance, means, scales = [own(woven.relevance, place)], [centre], [scale]
     layers: list[Layer] = []
-    h_centre, h_scale = np.zeros(0), np.ones(0)
     for t, block in enumerate(woven.blocks):
-        W = block.weight[b, place].double().numpy() / scale[:, None]
-        bias = block.bias[b].double().numpy() - centre @ W
+        W = own(block.weight, place) / scale[:, None]
+        bias = own(block.bias) - centre @ W
         onto = None
         if block.onto is not None:
-            onto = block.onto[b].double().numpy() / h_scale[:, None]
-            bias = bias - h_centre @ onto
+            onto = own(block.onto) / np.concatenate(scales[1:])[:, None]
+            bias = bias - np.concatenate(means[1:]) @ onto
         layers.append(Layer(0, halved(W), checked(bias).astype(np.float32), tuple(range(t)), None if onto is None else halved(onto)))
-        h_centre = np.concatenate([h_centre, block.centre[b].double().numpy()])
-        h_scale = np.concatenate([h_scale, block.scale[b].double().numpy()])
-        prior.append(block.relevance[b].double().numpy() / block.scale[b].double().numpy())
-    return Threads(tuple(layers), np.concatenate(prior), float(woven.penalty[b]))
+        relevance.append(own(block.relevance))
+        means.append(own(block.centre))
+        scales.append(own(block.scale))
+    deviation = np.concatenate(scales)
+    return Threads(tuple(layers), np.concatenate(relevance) / deviation, np.concatenate(means), deviation, float(woven.penalty[b]))
 
 
 def halved(a: np.ndarray) -> np.ndarray:
     """Weights rounded to what half precision can hold, as float32: two bytes each in a file; readouts are solved for the rounded ones."""
-    return np.clip(checked(a), -6e4, 6e4).astype(np.float16).astype(np.float32)
+    return torch.as_tensor(checked(a)).clamp(-6e4, 6e4).half().float().numpy()  # numpy converts several times slower
 
 
 def checked(a: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ from safetensors.numpy import save as to_safetensors
 
 from netloom.errors import FileError
 
-__all__ = ["FORMAT", "MAX_BYTES", "encode", "read", "write"]
+__all__ = ["FORMAT", "MAX_BYTES", "encode", "read", "write", "write_bytes"]
 
 FORMAT = 1  # of the JSON document; a reader refuses what is newer
 MAX_BYTES = 64 * 2**20
@@ -69,6 +69,11 @@ def write(path: str | os.PathLike[str], tensors: dict[str, np.ndarray], header: 
     data = encode(_line(path), tensors, header)
     if len(data) > max_bytes:
         raise FileError(f"{_line(path)}: {_size(len(data))} are more than the limit of {_size(max_bytes)}; give a smaller budget")
+    _replace(os.fsdecode(path), data)
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write any file in one move, as `write` does; FileError in one line if that fails."""
     _replace(os.fsdecode(path), data)
 
 

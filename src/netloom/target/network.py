@@ -11,12 +11,15 @@ import numpy as np
 
 from netloom.errors import ConfigError, DataError
 from netloom.target.calibration import log_chances
-from netloom.target.row import RowPlan
+from netloom.target.row import RowPlan, row_chances
 from netloom.target.weights import Weights
 from netloom.tasks.schema import Schema
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from netloom.target.explain import Explanation
+    from netloom.target.reference import Reference
 
 __all__ = ["TargetNetwork"]
 
@@ -35,6 +38,7 @@ class TargetNetwork:
     architecture : what was chosen and why: members with family, penalty, held-out score and weight, blocks, widths, head
     metrics : held-out scores with standard errors
     provenance : versions, fingerprint of the loom, seed, rows, date
+    reference : what the training rows looked like, in summary; None in networks from before it was kept
     """
 
     schema: Schema
@@ -45,6 +49,7 @@ class TargetNetwork:
     architecture: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    reference: Reference | None = None
 
     def decision_function(self, table: Any) -> np.ndarray:
         """Outputs before softmax: log odds (n,) for two classes, logits (n, C) for more, values (n, O) for regression."""
@@ -105,8 +110,24 @@ class TargetNetwork:
         """
         outputs = self._plan(self.schema.encode_row(values))
         if self.classes is not None:
-            return np.exp(log_chances(outputs[None]))[0]
+            return row_chances(outputs)
         return float(outputs[0]) if len(outputs) == 1 else outputs
+
+    def explain(self, table: Any = None, background: Any = None) -> Explanation:
+        """Rows explained column by column, adding up to the outputs exactly; and what each column and pair of columns does.
+
+        Parameters
+        ----------
+        table : rows to explain; None for rows made up from the summary of the training rows
+        background : rows to compare with; None for made-up ones
+
+        Raises
+        ------
+        DataError : if there is no summary of the training rows (an old file) and no background
+        """
+        from netloom.target.explain import explain
+
+        return explain(self, table, background)
 
     def update(self, task: Any, memory: Any, **options: Any) -> Any:
         """Add the rows of ``task``, given what a `netloom.refine.Memory` keeps of the rows so far; see `netloom.update`."""
@@ -142,6 +163,24 @@ class TargetNetwork:
         from netloom.target.store import load
 
         return load(path)
+
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write ONNX with the whole preparation inside: one input per column; needs the packages of ``netloom[onnx]``."""
+        from netloom.export import export
+
+        export(self, path, ".onnx")
+
+    def to_torch(self) -> Any:
+        """A plain torch module of numbers and codes, ``forward(numbers, codes)``; see `netloom.export.torch`."""
+        from netloom.export.torch import to_torch
+
+        return to_torch(self)
+
+    def to_keras(self) -> Any:
+        """A Keras 3 model of numbers and codes; see `netloom.export.keras`; needs the package of ``netloom[keras]``."""
+        from netloom.export.keras import to_keras
+
+        return to_keras(self)
 
     def to_frame(self, table: Any, coverage: float | None = None) -> pd.DataFrame:
         """Predictions as a table: the label with a chance per class, or the value with its interval if ``coverage`` is given."""

@@ -9,7 +9,7 @@ from netloom.errors import BudgetError
 from netloom.target.budget import USUAL_BYTES, Budget
 from netloom.target.weights import Layer, View, Weights
 
-__all__ = ["bytes_of", "fits", "keep_neurons", "prune", "refuse_misfit", "tidy"]
+__all__ = ["bytes_of", "fits", "importance", "keep_neurons", "keep_within", "prune", "refuse_misfit", "tidy"]
 
 HALF, SINGLE, DOUBLE = 2, 4, 8  # bytes of hidden weights, of readout and thresholds, of scalings
 PER_VIEW, PER_LAYER = 700, 380  # bytes that name and describe one, at most
@@ -41,10 +41,13 @@ def refuse_misfit(weights: Weights, budget: Budget, overhead: int) -> None:
         raise BudgetError(f"budget max_bytes = {budget.max_bytes}: without neurons this network needs about {needed}; allow more")
 
 
-def importance(weights: Weights, deviation: np.ndarray) -> np.ndarray:
-    """How far each neuron moves the outputs (all neurons,), directly and through later ones; ``deviation`` (p,) of all features."""
+def importance(weights: Weights, strength: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    """How far each neuron moves the outputs (all neurons,), directly and through later ones.
+
+    ``strength`` (p,) is the size of each feature's weight in the readout, ``deviation`` (p,) that of the feature itself.
+    """
     first = sum(v.width for v in weights.views)
-    direct = np.linalg.norm(weights.readout, axis=1)[first:] * deviation[first:]
+    direct = strength[first:] * deviation[first:]
     starts = np.concatenate([[0], np.cumsum([a.width for a in weights.layers])]).astype(int)
     total = direct.copy()
     for t in range(len(weights.layers) - 1, -1, -1):
@@ -87,9 +90,29 @@ def keep_neurons(weights: Weights, kept: np.ndarray, mean: np.ndarray) -> Weight
     return replace(weights, layers=tuple(layers), readout=weights.readout[rows])
 
 
+def keep_within(weights: Weights, important: np.ndarray, budget: Budget, overhead: int) -> np.ndarray:
+    """Which neurons stay (bool, all neurons) so that the budget holds, the most important first; the size of every choice by arithmetic.
+
+    Views stay as they are; none stays if that is still too much.
+    """
+    order = np.argsort(important, kind="stable")
+    starts = np.cumsum([0] + [a.width for a in weights.layers])
+    layer_of = np.searchsorted(starts, order, side="right") - 1
+    dropped = layer_of[:, None] == np.arange(len(weights.layers))  # (neurons, layers)
+    left = np.diff(starts) - np.concatenate([np.zeros((1, len(weights.layers)), int), np.cumsum(dropped, axis=0)])  # after 0, 1, ... drops
+    inputs = [len(a.weight) + left[:, list(a.earlier)].sum(axis=1) for a in weights.layers]  # of each neuron of a layer
+    hidden = sum(left[:, t] * inputs[t] for t in range(len(weights.layers)))
+    single = left.sum(axis=1) * (1 + weights.readout.shape[1])  # biases and readout
+    count = weights.n_parameters + (hidden - hidden[0]) + (single - single[0])
+    layers = (left > 0).sum(axis=1)
+    size = bytes_of(weights) + HALF * (hidden - hidden[0]) + SINGLE * (single - single[0]) + PER_LAYER * (layers - layers[0])
+    fine = (count <= (budget.max_parameters or np.inf)) & (size + overhead <= (budget.max_bytes or np.inf))
+    return _without(order, int(np.argmax(fine)) if fine.any() else len(order))
+
+
 def prune(weights: Weights, mean: np.ndarray, deviation: np.ndarray, fits: Callable[[Weights], bool]) -> np.ndarray:
     """Which neurons stay (bool, all neurons) when as few of the least important are dropped as ``fits`` asks; none if nothing helps."""
-    order = np.argsort(importance(weights, deviation), kind="stable")
+    order = np.argsort(importance(weights, np.linalg.norm(weights.readout, axis=1), deviation), kind="stable")
     low, high = 0, len(order)  # dropping ``high`` is the least that fits, as far as is known
     while low < high:
         drop = (low + high) // 2

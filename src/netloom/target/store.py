@@ -9,6 +9,7 @@ import numpy as np
 from netloom.errors import FileError
 from netloom.target import file
 from netloom.target.network import TargetNetwork
+from netloom.target.reference import Reference, check_reference
 from netloom.target.weights import Layer, View, Weights
 from netloom.tasks import Schema, labels_from_json, labels_to_json
 
@@ -38,9 +39,10 @@ def size_of(network: TargetNetwork) -> int:
     return len(file.encode("network", *_taken_apart(network)))
 
 
-def described_bytes(description: dict[str, Any]) -> int:
+def described_bytes(description: dict[str, Any], reference: Reference | None = None) -> int:
     """Bytes that everything but the weights will need, at most; ``description`` holds all of the header but views and layers."""
-    return len(json.dumps(json.dumps(description, separators=(",", ":")))) + MARGIN
+    summary = 0 if reference is None else reference.n_bytes
+    return len(json.dumps(json.dumps(description, separators=(",", ":")))) + summary + MARGIN
 
 
 def _taken_apart(network: TargetNetwork) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -62,6 +64,9 @@ def _taken_apart(network: TargetNetwork) -> tuple[dict[str, np.ndarray], dict[st
         if layer.onto is not None:
             tensors[f"layer{t}.onto"] = layer.onto.astype(np.float16)
     tensors |= {f"extra.{name}": value for name, value in w.extra.items()}
+    if network.reference is not None:
+        seen = network.reference
+        tensors |= {"reference.latent": seen.latent, "reference.quantiles": seen.quantiles, "reference.distances": seen.distances}
     header = {
         "kind": network.kind,
         "classes": None if network.classes is None else labels_to_json(network.classes),
@@ -106,9 +111,19 @@ def _put_together(tensors: dict[str, np.ndarray], header: dict[str, Any]) -> Tar
     _check(set(extra) <= set(wanted), "holds tensors that no network has")
     for name, value in extra.items():
         _check(value.shape == wanted[name], f"{name} has a wrong shape")
-    described = [header[name] for name in ("architecture", "metrics", "provenance")]
-    _check(all(isinstance(part, dict) for part in described), "its description is not readable")
-    return TargetNetwork(schema, weights, kind, classes, tuple(names), *described)
+    architecture, metrics, provenance = (header[name] for name in ("architecture", "metrics", "provenance"))
+    _check(all(isinstance(part, dict) for part in (architecture, metrics, provenance)), "its description is not readable")
+    return TargetNetwork(schema, weights, kind, classes, tuple(names), architecture, metrics, provenance, _reference(tensors, schema))
+
+
+def _reference(tensors: dict[str, np.ndarray], schema: Schema) -> Reference | None:
+    if "reference.latent" not in tensors:
+        return None
+    names = ("latent", "quantiles", "distances")
+    reference = Reference(*(tensors[f"reference.{name}"].astype(np.float16 if name == "latent" else np.float32) for name in names))
+    wrong = check_reference(reference, schema)
+    _check(not wrong, wrong)
+    return reference
 
 
 def _view(tensors: dict[str, np.ndarray], v: int, entry: dict[str, Any], d: int) -> View:

@@ -54,7 +54,8 @@ class RowPlan:
             else:
                 if row.shape == (self.width,) and _tame(row):
                     return row
-        return self._encode(self._in_order(values))
+        ready = type(values) in (list, tuple) and len(values) == len(self.columns)
+        return self._encode(values if ready else self._in_order(values))
 
     def _encode(self, values: Sequence[Any]) -> np.ndarray:
         row = np.zeros(self.width)

@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -56,8 +57,13 @@ class Column(ABC):
 
     def to_json(self) -> dict:
         """The column as plain JSON: strings, booleans, finite numbers and lists of them."""
-        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        plain = {name: getattr(self, name) for name in _names(type(self))}
         return {"kind": self.kind} | {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
+
+
+@cache
+def _names(cls: type[Column]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(cls))
 
 
 def from_json(cls: type[Column], content: dict, where: str) -> Column:

@@ -112,10 +112,12 @@ def encode_numbers(columns: Sequence[Number], matrix: np.ndarray, out: np.ndarra
 
 def number_matrix(frame: pd.DataFrame, positions: Sequence[int], names: Sequence[str]) -> np.ndarray:
     """The columns at ``positions`` as float64 (n, m), NaN where missing: all numpy numbers in one go. Read only: may be a view."""
+    values = _part(frame, positions).to_numpy()
+    if values.dtype.kind in "fiub":  # told without frame.dtypes, which takes longer than all the rest on a small table
+        with np.errstate(over="ignore"):  # a long double beyond float64 becomes inf, which is bounded later
+            return values.astype(np.float64, copy=False)
     dtypes = frame.dtypes.tolist()
     plain = [isinstance(dtypes[at], np.dtype) and dtypes[at].kind in "fiub" for at in positions]
-    if all(plain):
-        return _block(frame, positions)
     matrix = np.empty((len(frame), len(positions)), order="F")
     matrix[:, plain] = _block(frame, [at for at, is_plain in zip(positions, plain, strict=True) if is_plain])
     for j, (at, is_plain) in enumerate(zip(positions, plain, strict=True)):
@@ -125,9 +127,12 @@ def number_matrix(frame: pd.DataFrame, positions: Sequence[int], names: Sequence
 
 
 def _block(frame: pd.DataFrame, positions: Sequence[int]) -> np.ndarray:
-    part = frame if list(positions) == list(range(frame.shape[1])) else frame.iloc[:, list(positions)]
-    with np.errstate(over="ignore"):  # a long double beyond float64 becomes inf, which is bounded later
-        return part.to_numpy(dtype=np.float64)
+    with np.errstate(over="ignore"):
+        return _part(frame, positions).to_numpy(dtype=np.float64)
+
+
+def _part(frame: pd.DataFrame, positions: Sequence[int]) -> pd.DataFrame:
+    return frame if list(positions) == list(range(frame.shape[1])) else frame.iloc[:, list(positions)]
 
 
 def floats(values: pd.Series, name: str) -> np.ndarray:

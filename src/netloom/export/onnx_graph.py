@@ -1,0 +1,73 @@
+"""An ONNX graph written line by line: `Graph.add` makes a node and returns the name of its result; arrays become constants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+__all__ = ["Graph"]
+
+TYPES = {"float": TensorProto.FLOAT, "double": TensorProto.DOUBLE, "int64": TensorProto.INT64, "bool": TensorProto.BOOL}
+DTYPES: dict[Any, int] = {np.float32: 1, np.float64: 11, np.int64: 7, np.str_: 8}
+PLAIN, LATEST, ML, IR = 17, 20, 3, 9  # opsets: the plain one, the first with RegexFullMatch, of ai.onnx.ml; IR version of the file
+ML_OPS = {"LabelEncoder"}
+
+
+class Graph:
+    """Nodes, constants, inputs and outputs, in the order they come."""
+
+    def __init__(self) -> None:
+        self.nodes: list[NodeProto] = []
+        self.constants: list[TensorProto] = []
+        self.inputs: list[ValueInfoProto] = []
+        self.outputs: list[ValueInfoProto] = []
+
+    def input(self, name: str, dtype: Any, doc: str, width: int = 1) -> str:
+        """A column (n, 1), or several (n, width)."""
+        self.inputs.append(helper.make_tensor_value_info(name, DTYPES[dtype], ["n", width], doc))
+        return name
+
+    def add(self, op: str, *inputs: Any, **attributes: Any) -> str:
+        """A node with one result. Arrays and numpy numbers among the inputs become constants; ``to`` may be a word."""
+        if "to" in attributes:
+            attributes["to"] = TYPES[attributes["to"]]
+        name = f"#{len(self.nodes)}"  # no column of a table is named so by accident: see `input_names`
+        domain = "ai.onnx.ml" if op in ML_OPS else ""
+        self.nodes.append(helper.make_node(op, [self._named(x) for x in inputs], [name], domain=domain, **attributes))
+        return name
+
+    def split(self, value: str, sizes: list[int]) -> list[str]:
+        """Columns in pieces of these sizes."""
+        names = [f"#{len(self.nodes)}.{i}" for i in range(len(sizes))]
+        self.nodes.append(helper.make_node("Split", [value, self._named(np.array(sizes))], names, axis=1))
+        return names
+
+    def output(self, value: str, name: str, dtype: Any, shape: tuple[int, ...]) -> None:
+        """Give a result its public name."""
+        for node in self.nodes:
+            node.output[:] = [name if x == value else x for x in node.output]
+            node.input[:] = [name if x == value else x for x in node.input]
+        self.outputs.append(helper.make_tensor_value_info(name, DTYPES[dtype], ["n", *shape]))
+
+    def model(self, name: str, metadata: dict[str, str], doc: str) -> ModelProto:
+        """The file."""
+        graph = helper.make_graph(self.nodes, name, self.inputs, self.outputs, self.constants)
+        plain = LATEST if any(node.op_type == "RegexFullMatch" for node in self.nodes) else PLAIN
+        sets = [helper.make_opsetid("", plain), helper.make_opsetid("ai.onnx.ml", ML)]
+        model = helper.make_model(graph, opset_imports=sets, ir_version=IR, producer_name="netloom", doc_string=doc)
+        helper.set_model_props(model, metadata)
+        return model
+
+    def _named(self, value: Any) -> str:
+        if isinstance(value, str):
+            return value
+        array = np.asarray(value)
+        name = f"c{len(self.constants)}#"
+        if array.dtype == object:
+            tensor = helper.make_tensor(name, TensorProto.STRING, array.shape, [str(text).encode() for text in array.ravel()])
+        else:
+            tensor = numpy_helper.from_array(np.ascontiguousarray(array), name)
+        self.constants.append(tensor)
+        return name

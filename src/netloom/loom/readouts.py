@@ -1,0 +1,114 @@
+"""The readout of networks woven in one pass: its penalty by leave-one-out. Small tasks are solved many at once, large ones one by one."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from netloom.loom.assemble import solve
+from netloom.loom.compare import losses, readout_targets
+from netloom.loom.families import Selection
+from netloom.loom.rows import Rows
+from netloom.target.heads import HEADS
+from netloom.target.heads.kernel import SOLVERS
+from netloom.target.solve import compress
+
+__all__ = ["PENALTIES", "Question", "Readout", "readouts"]
+
+PENALTIES = {"logistic": (1.0, 0.3, 0.1, 0.03), "gaussian": (10.0, 3.0, 1.0, 0.3, 0.1)}
+SMALL = 250  # rows up to which tasks are solved together: the work grows with their cube
+AT_ONCE = 400_000  # numbers in the kernels that are solved together: more leave the processor's cache
+JUDGED = 2000  # rows of a large task that are left out one by one
+
+
+class Question(Protocol):
+    """What a readout is solved from: the rows, and blocks (n_i, all) of their features of which ``chosen`` selects and scales."""
+
+    @property
+    def rows(self) -> Rows: ...
+    @property
+    def head(self) -> str: ...
+    @property
+    def blocks(self) -> list[np.ndarray]: ...
+    @property
+    def chosen(self) -> Selection: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Readout:
+    """coef (p, O) of scaled features, intercept (O,), and the outputs (n, O) of the first n rows, each without itself."""
+
+    penalty: float
+    coef: np.ndarray
+    intercept: np.ndarray
+    left_out: np.ndarray
+
+
+def readouts(questions: Sequence[Question]) -> list[Readout]:
+    """A readout for each, in their order."""
+    found: dict[int, Readout] = {}
+    for group in _groups(questions):
+        if questions[group[0]].rows.n > SMALL:
+            found |= {i: _alone(questions[i]) for i in group}
+        else:
+            found |= zip(group, _together([questions[i] for i in group]), strict=True)
+    return [found[i] for i in range(len(questions))]
+
+
+def _groups(questions: Sequence[Question]) -> Iterator[list[int]]:
+    """Questions of one head and number of outputs, of similar size, as many as fit at once."""
+
+    def kind(i: int) -> tuple[str, int, int]:
+        return questions[i].head, questions[i].rows.head_targets.shape[1], questions[i].rows.n
+
+    group: list[int] = []
+    for i in sorted(range(len(questions)), key=kind):
+        head, outputs, n = kind(i)
+        if group and (kind(group[0])[:2] != (head, outputs) or n > SMALL or (len(group) + 1) * outputs * n**2 > AT_ONCE):
+            yield group
+            group = []
+        group.append(i)
+    if group:
+        yield group
+
+
+def _together(questions: Sequence[Question]) -> list[Readout]:
+    """All at once through the kernels of their rows, padded with rows of weight 0."""
+    head, n = questions[0].head, max(q.rows.n for q in questions)
+    features = [q.chosen.of(q.blocks[0].astype(np.float64)) for q in questions]
+    K, weight = torch.zeros(len(questions), n, n, dtype=torch.float64), torch.zeros(len(questions), n, dtype=torch.float64)
+    Y = torch.zeros(len(questions), n, questions[0].rows.head_targets.shape[1], dtype=torch.float64)
+    for b, (q, F) in enumerate(zip(questions, features, strict=True)):
+        own = q.rows.n
+        K[b, :own, :own] = torch.as_tensor(F @ F.T)
+        Y[b, :own], weight[b, :own] = torch.as_tensor(q.rows.head_targets), torch.as_tensor(q.rows.weight)
+    solved = SOLVERS[head](K, Y, PENALTIES[head], weight)
+    dual, intercept, left_out = solved.dual.numpy(), solved.intercept.numpy(), solved.left_out.numpy()
+    found = []
+    for b, (q, F) in enumerate(zip(questions, features, strict=True)):
+        best = _best(left_out[:, b, : q.rows.n], q.rows, head)
+        found.append(Readout(PENALTIES[head][best], F.T @ dual[best, b, : q.rows.n], intercept[best, b], left_out[best, b, : q.rows.n]))
+    return found
+
+
+def _alone(question: Question) -> Readout:
+    """The penalty from the first rows, the readout from all."""
+    head, blocks = question.head, question.blocks
+    rows, features = question.rows.take(np.arange(min(question.rows.n, JUDGED))), blocks[0][:JUDGED]
+    F = torch.as_tensor(question.chosen.of(features.astype(np.float64)))
+    F = compress(F).features if F.shape[0] < F.shape[1] else F
+    Y = readout_targets(rows, np.arange(rows.head_targets.shape[1]), head)
+    weight = torch.as_tensor(rows.weight)
+    rough: dict[str, dict[str, Any]] = {"fit": {"tolerance": 1e-4}, "left out": {"together": 0}} if head == "logistic" else {}
+    path = HEADS[head].fit_path(F, Y, PENALTIES[head], weight, **rough.get("fit", {}))
+    left_out = HEADS[head].leave_one_out(F, Y, path, PENALTIES[head], weight, **rough.get("left out", {})).numpy()
+    best = _best(left_out, rows, head)
+    coef, intercept = solve(question.chosen, blocks, question.rows, head, PENALTIES[head][best])
+    return Readout(PENALTIES[head][best], coef, intercept, left_out[best])
+
+
+def _best(left_out: np.ndarray, rows: Rows, head: str) -> int:
+    """Which of the outputs (L, n, O) has the lowest loss."""
+    return int(np.argmin([np.average(losses(outputs, rows, head), weights=rows.weight) for outputs in left_out]))

@@ -1,0 +1,102 @@
+"""At the door: generated parameters and inputs are what the module can take, or one line says what is wrong and the way out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from netloom.errors import ToolkitError
+from netloom.toolkit.slots import Slot
+
+__all__ = ["check_finite", "check_tensors", "check_inputs", "looks_finite"]
+
+
+def check_tensors(slots: Mapping[str, Slot], given: Mapping[str, Tensor], kind: str = "parameter") -> int:
+    """The number of tasks B; every slot has a tensor (B, *shape) of the module's dtype and device."""
+    if not hasattr(given, "keys") or given.keys() != slots.keys():
+        _explain_names(slots, given, kind)
+    tasks = -1
+    for name, slot in slots.items():
+        own, tensor = slot.tensor, given[name]
+        shape = tensor.shape
+        if tasks >= 0 and shape == (tasks, *own.shape) and tensor.dtype is own.dtype and tensor.device == own.device:
+            continue  # as it should be
+        if shape[1:] != own.shape or len(shape) != own.ndim + 1:
+            hint = "the first dimension is the tasks: use [None] for one task" if shape == own.shape else "one tensor per task, stacked"
+            raise ToolkitError(f"{kind} '{name}' has shape {tuple(shape)}, but must be (B, {_inside(own)}); {hint}")
+        if tasks < 0:
+            tasks, first = shape[0], name
+        elif shape[0] != tasks:
+            raise ToolkitError(f"{kind} '{name}' is for {shape[0]} tasks, but '{first}' for {tasks}; generate all from one batch")
+        if tensor.dtype != own.dtype:
+            raise ToolkitError(f"{kind} '{name}' is {_short(tensor)}, but the module's is {_short(own)}; use .to({own.dtype})")
+        if tensor.device != own.device:
+            raise ToolkitError(f"{kind} '{name}' is on {tensor.device}, but the module on {own.device}; move the generator or the module")
+    if tasks == 0:
+        raise ToolkitError(f"{kind}s are for 0 tasks; give at least one condition")
+    return tasks
+
+
+def check_finite(given: Mapping[str, Tensor]) -> None:
+    """No NaN and no infinite number in what was generated; one number is read back from the device."""
+    with torch.no_grad():
+        sums = torch.stack([tensor.sum() for tensor in given.values()])
+        if math.isfinite(sums.sum().item()):
+            return
+        for name, tensor in given.items():  # a finite sum can overflow: look at each
+            if not bool(torch.isfinite(tensor).all()):
+                bad = (~torch.isfinite(tensor)).flatten(1).any(1).nonzero().flatten().tolist()
+                raise ToolkitError(
+                    f"parameter '{name}' holds NaN or infinite numbers for task {bad[0]}; "
+                    "lower the learning rate, clip gradients, or check the conditions given to the generator"
+                )
+
+
+def looks_finite(out: Any) -> bool:
+    """Whether outputs have floating-point numbers and all are finite: then what was generated is too, as far as it was used."""
+    tensors = [out] if isinstance(out, Tensor) else [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+    tensors = [tensor for tensor in tensors if tensor.is_floating_point()]
+    return bool(tensors) and all(math.isfinite(tensor.detach().sum().item()) for tensor in tensors)
+
+
+def check_inputs(tasks: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Every tensor among the inputs has the tasks as its first dimension."""
+    for name, value in (*enumerate(args), *kwargs.items()) if kwargs else enumerate(args):
+        if isinstance(value, Tensor) and value.ndim and value.shape[0] == tasks:
+            continue
+        for tensor in value if isinstance(value, tuple | list) else (value,):
+            if not isinstance(tensor, Tensor):
+                continue
+            if tensor.ndim == 0 or tensor.shape[0] != tasks:
+                what = f"input '{name}'" if isinstance(name, str) else f"input {name}"
+                way = f"x.expand({tasks}, *x.shape) if all tasks share it" if tensor.ndim else "a tensor with a first dimension"
+                raise ToolkitError(
+                    f"{what} has shape {tuple(tensor.shape)}: its first dimension must be the {tasks} tasks of the parameters; use {way}"
+                )
+
+
+def _explain_names(slots: Mapping[str, Slot], given: Mapping[str, Tensor], kind: str) -> None:
+    if not isinstance(given, Mapping):
+        raise ToolkitError(f"{kind}s must be a mapping name -> tensor (B, *shape), not {type(given).__name__}")
+    right = ", ".join(f"'{name}'" for name in list(slots)[:20]) + (f" and {len(slots) - 20} more" if len(slots) > 20 else "")
+    for name in given:
+        if name not in slots:
+            alias = next((slot.name for slot in slots.values() if name in slot.names), None)
+            near = [alias] if alias else get_close_matches(str(name), list(slots), n=1)
+            raise ToolkitError(f"unknown {kind} '{name}'{f' (did you mean {near[0]!r}?)' if near else ''}; the names are {right}")
+    missing = [name for name in slots if name not in given]
+    raise ToolkitError(f"{kind} '{missing[0]}' is missing ({len(missing)} of {len(slots)}); the names are {right}")
+
+
+def _inside(tensor: Tensor) -> str:
+    return ", ".join(map(str, tensor.shape))
+
+
+def _short(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")

@@ -1,0 +1,35 @@
+"""Linear layers of B tasks as one batched product; PReLU beside it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from netloom.toolkit.fused.lent import Lent
+
+__all__ = ["linear", "prelu", "product"]
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """``x @ weight' + bias`` per task: x (B, m, in), weight (B, out, in), bias (B, out) or None."""
+    if bias is None:
+        return torch.bmm(x, weight.mT)
+    return torch.baddbmm(bias[:, None], x, weight.mT)
+
+
+def linear(lent: Lent, input: Tensor) -> Tensor:
+    weight, bias = lent.weight("weight"), lent.weight("bias")
+    assert weight is not None
+    B, out, size = weight.shape
+    if lent.dim == 0:
+        return product(input.reshape(B, -1, size), weight, bias).view(*input.shape[:-1], out)
+    rows = lent.split(input)  # (B, n, ..., in)
+    return lent.join(product(rows.reshape(B, -1, size), weight, bias).view(*rows.shape[:-1], out))
+
+
+def prelu(lent: Lent, input: Tensor) -> Tensor:
+    slope = lent.weight("weight")  # (B, 1) or (B, C)
+    assert slope is not None
+    rows = lent.split(input)  # (B, n, C, ...)
+    slope = slope.view(lent.tasks, 1, -1, *[1] * max(rows.ndim - 3, 0)) if rows.ndim > 2 else slope
+    return lent.join(torch.where(rows > 0, rows, slope * rows))

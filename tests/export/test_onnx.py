@@ -1,0 +1,94 @@
+"""The ONNX graph takes the table as it is and predicts as the network does, in a process that has onnxruntime and nothing else."""
+
+import datetime
+import json
+
+import numpy as np
+import pytest
+
+from netloom.export import export
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+to_onnx = pytest.importorskip("netloom.export.onnx").to_onnx
+
+ALONE = """
+import glob, pickle, numpy as np, onnxruntime
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = 1
+for path in sorted(glob.glob("case*.onnx")):
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    feeds = np.load(path[:-5] + ".npz", allow_pickle=True)
+    feeds = {one.name: feeds[f"f{i}"] for i, one in enumerate(session.get_inputs())}
+    answers = dict(zip([one.name for one in session.get_outputs()], session.run(None, feeds)))
+    answers = {k: v.astype(str) if v.dtype == object else v for k, v in answers.items()}
+    one_by_one = [session.run(None, {name: value[i : i + 1] for name, value in feeds.items()})[-1] for i in range(5)]
+    np.savez(path[:-5] + ".out.npz", alone=np.concatenate(one_by_one), **answers)
+assert "onnx" not in sys.modules and "torch" not in sys.modules
+"""
+EPOCH = datetime.datetime(1970, 1, 1)
+
+
+def fed(model, case):
+    """What the metadata says a user must feed, from plain Python values; column by column (n, 1)."""
+    document = json.loads({entry.key: entry.value for entry in model.metadata_props}["netloom"])
+    feeds = {}
+    for entry in document["inputs"]:
+        values = [row[entry["column"]] for row in case.rows]
+        if entry["type"] == "double":
+            column = np.array([number(value) for value in values])
+        elif entry["type"] == "int64":
+            column = np.array([entry["missing"] if value is None else microseconds(value, entry["zone"]) for value in values])
+        else:
+            column = np.array([entry["missing"] if value is None else str(value) for value in values], dtype=object)
+        feeds[entry["name"]] = column[:, None]
+    if "input" in document["inputs"][0]:  # grouped: the columns of a kind side by side
+        groups = {}
+        for entry in document["inputs"]:
+            groups.setdefault(entry["input"], []).append(feeds[entry["name"]])
+        return {name: np.concatenate(columns, axis=1) for name, columns in groups.items()}
+    return feeds
+
+
+def number(value):
+    if value is None:
+        return np.nan
+    if isinstance(value, datetime.timedelta):
+        return value.total_seconds()
+    return {"true": 1.0}.get(value, value) if isinstance(value, str) else float(value)
+
+
+def microseconds(value, zone):
+    if not isinstance(value, datetime.datetime):
+        value = datetime.datetime(value.year, value.month, value.day)
+    return (value.replace(tzinfo=None) - EPOCH) // datetime.timedelta(microseconds=1)
+
+
+def without_empty(case):
+    """An empty text is what says missing to ONNX: the rows, with None instead."""
+    for row in case.rows:
+        row[:] = [None if value == "" else value for value in row]
+    return case
+
+
+@pytest.mark.parametrize("grouped", [False, True], ids=["columns", "grouped"])
+def test_every_table_is_predicted_by_onnxruntime_alone(all_cases, elsewhere, agrees, tmp_path, grouped):
+    for name, case in all_cases.items():
+        without_empty(case)
+        if grouped:
+            onnx.save(to_onnx(case.network, grouped=True), tmp_path / f"{name}.onnx")
+        else:
+            export(case.network, tmp_path / f"{name}.onnx")
+        feeds = fed(onnx.load(tmp_path / f"{name}.onnx"), case)
+        np.savez(tmp_path / f"{name}.npz", **{f"f{i}": column for i, column in enumerate(feeds.values())})
+    elsewhere(ALONE, tmp_path)
+    for name, case in all_cases.items():
+        found = np.load(tmp_path / f"{name}.out.npz")
+        if case.network.classes is None:
+            agrees(found["values"], case)
+        else:
+            agrees(found["chances"], case)
+            expected = case.network.classes[case.expected().argmax(1)]
+            assert [str(label) for label in found["label"]] == [str(label) for label in expected.tolist()]
+        last = found["values" if case.network.classes is None else "chances"][:5]
+        np.testing.assert_allclose(found["alone"], last, rtol=1e-5, atol=1e-6)  # a row does not depend on those beside it
