@@ -16,7 +16,9 @@ STILL = Recipe(rates=(0.015,), cycle=8, dropout=0.0)
 BOLD = Recipe(rates=(0.05,), readout_rate=1.0, cycle=16)
 
 
-@pytest.mark.parametrize("kind, head", [("values", None), ("three classes", "svm"), ("two classes", "ridge")])
+@pytest.mark.parametrize(
+    "kind, head", [("values", None), pytest.param("three classes", "svm", marks=pytest.mark.slow), ("two classes", "ridge")]
+)
 def test_what_comes_back_is_better_on_held_out_rows_or_the_same(woven, kind, head):
     network, task = woven(kind, head)
     done = refine_many([network], [task], Steps(12), recipe=SHORT, folds=2)[0]
@@ -35,7 +37,7 @@ def test_what_comes_back_is_better_on_held_out_rows_or_the_same(woven, kind, hea
 @pytest.mark.parametrize("kind", ["values", "three classes"])
 def test_the_refined_network_is_saved_and_loaded_without_loss(stiff, tmp_path, kind):
     network, task = stiff(kind)
-    done = refine_many([network], [task], Steps(16), recipe=BOLD, folds=2)[0]
+    done = refine_many([network], [task], Steps(16), recipe=BOLD)[0]
     assert done.kept and done.steps > 0
     done.network.save(tmp_path / "m.netloom")
     np.testing.assert_array_equal(TargetNetwork.load(tmp_path / "m.netloom").predict(task.frame), done.network.predict(task.frame))
