@@ -80,7 +80,7 @@ def main() -> None:
         history = learn(0, way)
         axes.plot(range(1, PAIRS + 1), [sum(h) / len(h) for h in history], marker="o", label=way)
         print(f"{way:12} after the last task: mean {sum(history[-1]) / PAIRS:.3f}, by task {' '.join(f'{a:.2f}' for a in history[-1])}")
-    axes.set(xlabel="tasks learned", ylabel="mean test accuracy of all tasks so far", title="Split digits")
+    axes.set(xlabel="tasks learned", ylabel="mean test accuracy of all tasks so far", title="Split digits", xticks=range(1, PAIRS + 1))
     axes.legend(frameon=False)
     options.out.mkdir(parents=True, exist_ok=True)
     figure.savefig(options.out / "continual_digits.png", dpi=120)

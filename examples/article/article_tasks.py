@@ -73,12 +73,12 @@ def draw(curves: dict[str, list[int]], path: Path, title: str) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
     for name, steps in curves.items():
         smooth = [sum(steps[max(0, i - 9) : i + 1]) / (i + 1 - max(0, i - 9)) for i in range(len(steps))]
         axes.plot(range(1, len(steps) + 1), smooth, label=name, linestyle=":" if "scratch" in name else "-")
     axes.set(xlabel="task", ylabel="steps until satisfactory (mean of 10 tasks)", title=title, yscale="symlog")
-    axes.legend(frameon=False)
+    figure.legend(frameon=False, loc="outside right center")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     print(f"picture: {path}")

@@ -48,7 +48,7 @@ def test_spread_is_the_size_of_the_differences_between_tasks(kind):
     def differences(spread):
         options = dict(units=()) if kind == "masks" else {}
         out = GENERATORS[kind](shapes, 16, spread=spread, **options)(torch.randn(400, 16))
-        return float(out["0.weight"].std(0).square().mean().sqrt() * 90**0.5)  # in units of an ordinary weight
+        return float(out["0.weight"].detach().std(0).square().mean().sqrt() * 90**0.5)  # in units of an ordinary weight
 
     assert differences(0.0) < 1e-6
     assert 0.02 < differences(0.1) < 0.25

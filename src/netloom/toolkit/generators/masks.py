@@ -60,14 +60,15 @@ class Masks(Generator):
         matrices = [name for name in self.members if len(self.shapes[name]) >= 2 and not any(part in name for part in _NOT_UNITS)]
         self.units = {name: self.shapes[name][0] for name in (_picked(units, self.members) if units is not None else matrices[:-1])}
         self.layers = _picked(layers, self.members)
-        total = sum(self.units.values()) + len(self.layers)
-        self.gates = nn.Linear(condition_size, total * (2 if mode == "evidence" else 1))
+        self.total = total = sum(self.units.values()) + len(self.layers)
+        self.gates = nn.Linear(condition_size, max(total, 1) * (2 if mode == "evidence" else 1))
         with torch.no_grad():
             self.gates.weight.normal_(0, 0.5 / condition_size**0.5)
             self.gates.bias.fill_(2.0)  # all kept at first: sigmoid(2) = .88
             if mode == "evidence":
-                self.gates.bias[:total] = 1.0  # mean
-                self.gates.bias[total:] = -1.5  # log of the standard deviation
+                mean, log_sd = self.gates.bias.chunk(2)
+                mean.fill_(1.0)
+                log_sd.fill_(-1.5)
 
     def emit(self, condition: Tensor) -> dict[str, Tensor]:
         out = self.inner.emit(condition)
@@ -95,6 +96,8 @@ class Masks(Generator):
     def price(self, condition: Tensor) -> Tensor:
         """What the architecture costs (B,): the expected share of gates kept, or their mean divergence from the prior (nats)."""
         given = self.gates(condition)
+        if not self.total:
+            return given.new_zeros(len(given))
         if self.mode == "straight-through":
             return torch.sigmoid(given).mean(-1)
         mean, log_sd = given.chunk(2, -1)
@@ -104,8 +107,9 @@ class Masks(Generator):
         """Soft and hard gates (B, gates)."""
         given = self.gates(condition)
         if self.mode == "straight-through":
+            given = given[:, : self.total]
             return torch.sigmoid(given), (given > 0).to(given.dtype)
-        mean, log_sd = given.chunk(2, -1)
+        mean, log_sd = (part[:, : self.total] for part in given.chunk(2, -1))
         log_sd = log_sd.clamp(-6, 2)
         evidence = log_sd + 0.5 * (mean * torch.exp(-log_sd)).square()  # log odds of "not 0" over "0"
         soft = mean + torch.exp(log_sd) * torch.randn_like(mean) if self.training else mean
