@@ -76,8 +76,8 @@ def _side_by_side(plan: Plan, weight: np.ndarray, starts: np.ndarray) -> tuple[n
     for view, start in zip(plan.views, starts[:-1], strict=True):
         k, m = len(view.slots), len(view.many)
         widths = np.cumsum([k, m, m, m, 4 * m])
-        for kind, rows in zip(kinds, np.split(np.arange(start, start + view.width), widths[:-1]), strict=True):
-            kind.append(rows)
+        for kind, part in zip(kinds, np.split(np.arange(start, start + view.width), widths[:-1]), strict=True):
+            kind.append(part)
     rows = [np.concatenate([np.zeros(0, dtype=int), *kind]).astype(int) for kind in kinds]
     parabola = weight[rows[3]]  # clip(z^2 - 1, -3, 6) / 2 = min((2z)^2, 28) / 8 - 1/2
     return np.concatenate([weight[rows[0]], weight[rows[1]], weight[rows[2]], parabola / 8, weight[rows[4]]]), -parabola.sum(axis=0) / 2

@@ -55,6 +55,13 @@ def _double(values: Any) -> Tensor:
 class _Network(nn.Module):
     """Traced once; what remains is its graph and its tensors."""
 
+    fill: Tensor
+    low: Tensor
+    high: Tensor
+    offsets: Tensor
+    flags: Tensor
+    shift: Tensor
+
     def __init__(self, plan: Plan, classes: bool) -> None:
         super().__init__()
         for name in ("fill", "low", "high"):
@@ -90,6 +97,17 @@ class _Network(nn.Module):
 
 class _View(nn.Module):
     """Standardised, ranked, bent: (n, q) double to (n, width) float."""
+
+    slots: Tensor
+    centre: Tensor
+    scale: Tensor
+    start: Tensor
+    slope: Tensor
+    rise: Tensor
+    first: Tensor
+    ranked: Tensor
+    take: Tensor
+    many: Tensor
 
     def __init__(self, view: PlanView) -> None:
         super().__init__()

@@ -156,7 +156,7 @@ def fused_layers(call: Call) -> Layers:
                     raise NotFusable(f"'{name}' belongs to {type(owner).__name__}, which has no fused path")
                 path = prefixes[id(owner)][len(prefixes[id(layer)]) :].lstrip(".")
                 entry = found.setdefault(id(layer), (layer, {}, {}))
-                entry[kind][f"{path}.{attribute}" if path else attribute] = name  # type: ignore[index]
+                entry[kind][f"{path}.{attribute}" if path else attribute] = name  # type: ignore[index, operator]
     for layer in known.values():
         if keeps_statistics(layer):
             found.setdefault(id(layer), (layer, {}, {}))

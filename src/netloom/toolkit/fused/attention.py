@@ -39,7 +39,7 @@ def attention(
     if joint is not None:
         weights = joint.chunk(3, 1)
     else:
-        weights = tuple(lent.weight(name) for name in ("q_proj_weight", "k_proj_weight", "v_proj_weight"))  # type: ignore[assignment]
+        weights = tuple(lent.weight(name) for name in ("q_proj_weight", "k_proj_weight", "v_proj_weight"))  # type: ignore[assignment, misc]
     biases = (None, None, None) if bias is None else bias.chunk(3, 1)
 
     def project(x: Tensor, i: int) -> Tensor:  # (N, l, size) -> (N, heads, l, E / heads)

@@ -54,10 +54,10 @@ class Neurons(Generator):
             nn.Linear(width, width, bias=False) if len(shape) >= 2 else nn.Identity() for shape in self.shapes.values()
         )
         with torch.no_grad():
-            for units, inputs in zip(self.of_units, self.of_inputs, strict=True):
-                units.weight.normal_(0, self.spread / width**0.5)  # type: ignore[operator, union-attr]
-                if isinstance(inputs, nn.Linear):
-                    inputs.weight.normal_(0, 1 / width**0.5)
+            for unit, inward in zip(self.of_units, self.of_inputs, strict=True):
+                unit.weight.normal_(0, self.spread / width**0.5)  # type: ignore[operator, union-attr]
+                if isinstance(inward, nn.Linear):
+                    inward.weight.normal_(0, 1 / width**0.5)
 
     def emit(self, condition: Tensor) -> dict[str, Tensor]:
         shift, gain = self.read(condition)[:, None].chunk(2, -1)  # (B, 1, D): adds to a token, and asks what it is
