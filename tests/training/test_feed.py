@@ -39,9 +39,9 @@ def test_cells_are_those_of_the_product(ranked, classes):
     asked = Batch.of([Sample(view.values(X[n:]), view.many, view.thresholds, targets[: len(X) - n], np.ones(len(X) - n), 0, keys, keys)])
     given = torch.as_tensor(y)[None] if classes else torch.as_tensor(y, dtype=torch.float32)[None]
     fed = feed(Tasks(torch.as_tensor(X, dtype=torch.float32)[None], given, classes, n, "test"), ranked=ranked)
-    torch.testing.assert_close(fed.batch.cells, expected.cells, atol=3e-3, rtol=1e-3)  # float32 beside float64
-    torch.testing.assert_close(fed.cells, asked.cells, atol=3e-3, rtol=1e-3)
-    torch.testing.assert_close(fed.batch.targets, expected.targets, atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(fed.batch.cells, expected.cells, atol=3e-3, rtol=1e-3)  # float32 beside float64
+    np.testing.assert_allclose(fed.cells, asked.cells, atol=3e-3, rtol=1e-3)
+    np.testing.assert_allclose(fed.batch.targets, expected.targets, atol=1e-5, rtol=1e-5)
     assert torch.equal(fed.batch.weight, expected.weight) and torch.equal(fed.batch.kind, expected.kind)
     assert torch.equal(fed.batch.columns, expected.columns) and torch.equal(fed.batch.outputs, expected.outputs)
 
