@@ -76,10 +76,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--suite", required=True)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--max-tables", type=int, default=1000, help="at most so many tables, evenly over the index")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "choice")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     loom, index = Loom.pretrained(), read_index(options.suite)
+    index = index.iloc[np.unique(np.linspace(0, len(index) - 1, min(options.max_tables, len(index))).astype(int))]
     names = ("name", "kind", "seed", "set", "sharpness", "auc", "log_loss", "r2")
     with open(options.out / "outcomes.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, names, extrasaction="ignore")

@@ -52,7 +52,9 @@ def test_a_full_disk_behind_stdout_is_one_line(penguins):
 def test_an_interrupt_ends_with_one_line_and_no_file(tmp_path):
     words = [*NETLOOM, "fit", "-", "--target", "species", "--out", "m.netloom"]
     run = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, text=True)
-    time.sleep(4)  # it waits for a table
+    assert run.stdin is not None
+    run.stdin.write("mass,species\n" + "1,a\n" * 50_000)  # more than a pipe holds: once this is written, the table is being read
+    run.stdin.flush()
     run.send_signal(signal.SIGINT)
     out, said = run.communicate(timeout=60)
     assert run.returncode == 130 and out == "" and said == "netloom: interrupted; nothing was written\n"

@@ -26,7 +26,8 @@ for path in sorted(glob.glob("case*.keras")):
 QUICK = ["everything, 2 classes", "nothing varies"]
 
 
-@pytest.mark.parametrize("names", [QUICK, pytest.param(None, marks=pytest.mark.slow)], ids=["two", "all"])
+@pytest.mark.slow  # a minute: the runtime starts in a process of its own, where netloom is not
+@pytest.mark.parametrize("names", [QUICK, None], ids=["two", "all"])
 def test_keras_predicts_alone(all_cases, prepared, elsewhere, agrees, tmp_path, names):
     cases = {name: case for name, case in all_cases.items() if names is None or case.name in names}
     for name, case in cases.items():

@@ -190,6 +190,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow  # a process that imports everything anew
 def test_it_trains_where_only_torch_numpy_and_safetensors_are(tiny, tmp_path):
     config = tmp_path / "c.toml"
     config.write_text("\n".join(f"{key} = {json.dumps(value)}" for key, value in tiny(steps=2).to_dict().items()))

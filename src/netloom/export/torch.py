@@ -7,8 +7,6 @@ neither running, saving nor loading it needs netloom. Strings and dates are not 
 (``numbers``, ``codes``), and the exported Python file's ``prepare(row)`` does it.
 """
 
-from __future__ import annotations
-
 import io
 from typing import Any
 
