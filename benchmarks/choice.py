@@ -107,7 +107,8 @@ def summarise(out):
     """Means over tables, one row per set and sharpness."""
     runs = pd.read_csv(out / "outcomes.csv")
     means = runs.groupby(["set", "sharpness"])[["auc", "log_loss", "r2"]].mean().loc[list(SETS)]
-    lines = [f"{runs['name'].nunique()} tables, seeds {', '.join(map(str, sorted(runs['seed'].unique())))}; `python benchmarks/choice.py --suite FOLDER`", ""]
+    seeds = ", ".join(str(seed) for seed in sorted(runs["seed"].unique()))
+    lines = [f"{runs['name'].nunique()} tables, seeds {seeds}; `python benchmarks/choice.py --suite FOLDER`", ""]
     lines += ["| families | sharpness | ROC AUC | log loss | R2 |", "|---|---|---|---|---|"]
     lines += [f"| {s} | {k:g} | {row.auc:.4f} | {row.log_loss:.4f} | {row.r2:.4f} |" for (s, k), row in means.iterrows()]
     (out / "summary.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
