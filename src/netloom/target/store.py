@@ -8,6 +8,7 @@ import numpy as np
 
 from netloom.errors import FileError
 from netloom.target import file
+from netloom.target.description import check_description
 from netloom.target.network import TargetNetwork
 from netloom.target.reference import Reference, check_reference
 from netloom.target.weights import Layer, View, Weights
@@ -112,7 +113,8 @@ def _put_together(tensors: dict[str, np.ndarray], header: dict[str, Any]) -> Tar
     for name, value in extra.items():
         _check(value.shape == wanted[name], f"{name} has a wrong shape")
     architecture, metrics, provenance = (header[name] for name in ("architecture", "metrics", "provenance"))
-    _check(all(isinstance(part, dict) for part in (architecture, metrics, provenance)), "its description is not readable")
+    wrong = check_description(architecture, metrics, provenance)
+    _check(not wrong, wrong)
     return TargetNetwork(schema, weights, kind, classes, tuple(names), architecture, metrics, provenance, _reference(tensors, schema))
 
 
