@@ -177,9 +177,14 @@ ENTRIES = [
 ]  # fmt: skip
 
 
+OPEN = [("architecture",), ("metrics",), ("provenance",), ("metrics", "calibration")]  # later versions may say more in them
+
+
 @pytest.mark.parametrize("value", [[[]], {"a": {}}, "x", 10**400], ids=["list", "object", "text", "huge"])
 @pytest.mark.parametrize("path", ENTRIES, ids=lambda path: ".".join(map(str, path)))
 def test_an_entry_of_another_kind_is_refused(woven, tmp_path, path, value):
+    if path in OPEN and isinstance(value, dict):
+        value = [value]
     not_loaded(forge(woven / "good.netloom", tmp_path / "bad.netloom", header=(path, value)))
 
 

@@ -142,7 +142,7 @@ def _view(tensors: dict[str, np.ndarray], v: int, entry: dict[str, Any], d: int)
     thresholds = get("thresholds").astype(np.float32) if entry["cells"] else np.zeros((m, 4), np.float32)
     _check(thresholds.shape == (m, 4), f"view {v} has wrong thresholds")
     knots = heights = None
-    if f"view{v}.knots" in tensors:
+    if f"view{v}.knots" in tensors or f"view{v}.heights" in tensors:
         knots, heights = get("knots").astype(np.float64), get("heights").astype(np.float64)
         _check(knots.ndim == 2 and knots.shape == heights.shape and len(knots) == m and knots.shape[1] >= 2, f"view {v} has wrong ranks")
         _check(bool((np.diff(knots, axis=1) >= 0).all()), f"view {v} has ranks out of order")
