@@ -1,7 +1,7 @@
-# make demo | test | lint | bench | profile | clean.  The first call makes .venv; later ones start at once.
+# make demo | test | fuzz | lint | bench | profile | clean.  The first call makes .venv; later ones start at once.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench profile clean
+.PHONY: demo test fuzz lint bench profile clean
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -23,6 +23,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	@$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist worksteal
+
+fuzz: $(VENV)/.installed
+	@NETLOOM_FUZZ_SECONDS=$(or $(SECONDS_OF_FUZZ),60) $(BIN)/python -m pytest tests/hostile/test_fuzz.py -m slow -s
 
 lint: $(VENV)/.installed
 	@$(BIN)/ruff check .

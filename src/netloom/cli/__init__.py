@@ -21,6 +21,7 @@ from netloom.errors import NetloomError
 
 __all__ = ["app", "main"]
 
+_WrongUse = typer.BadParameter.__bases__[0]  # click's UsageError, which newer typers carry under another name
 LONGEST = 500  # characters of an error: names of columns may be pages long
 INTERRUPTED, PIPE_CLOSED, DISK = 130, 141, 4  # as a shell reports SIGINT and SIGPIPE; as `FileError`
 
@@ -35,6 +36,10 @@ class _Commands(TyperGroup):
             return result
         except NetloomError as error:
             _say(" ".join(str(error).split()))
+            raise typer.Exit(error.exit_code) from None
+        except _WrongUse as error:  # an option that is unknown, absent or not of its type
+            use = getattr(error, "ctx", None)
+            _say(f"{' '.join(error.format_message().split()).rstrip('.')}; see {use.command_path if use else 'netloom'} --help")
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             _say(f"interrupted; {ctx.obj or 'nothing was written'}")

@@ -8,6 +8,7 @@ import numpy as np
 
 from netloom.errors import FileError
 from netloom.target import file
+from netloom.target.description import check_description
 from netloom.target.network import TargetNetwork
 from netloom.target.reference import Reference, check_reference
 from netloom.target.weights import Layer, View, Weights
@@ -112,7 +113,8 @@ def _put_together(tensors: dict[str, np.ndarray], header: dict[str, Any]) -> Tar
     for name, value in extra.items():
         _check(value.shape == wanted[name], f"{name} has a wrong shape")
     architecture, metrics, provenance = (header[name] for name in ("architecture", "metrics", "provenance"))
-    _check(all(isinstance(part, dict) for part in (architecture, metrics, provenance)), "its description is not readable")
+    wrong = check_description(architecture, metrics, provenance)
+    _check(not wrong, wrong)
     return TargetNetwork(schema, weights, kind, classes, tuple(names), architecture, metrics, provenance, _reference(tensors, schema))
 
 
@@ -140,7 +142,7 @@ def _view(tensors: dict[str, np.ndarray], v: int, entry: dict[str, Any], d: int)
     thresholds = get("thresholds").astype(np.float32) if entry["cells"] else np.zeros((m, 4), np.float32)
     _check(thresholds.shape == (m, 4), f"view {v} has wrong thresholds")
     knots = heights = None
-    if f"view{v}.knots" in tensors:
+    if f"view{v}.knots" in tensors or f"view{v}.heights" in tensors:
         knots, heights = get("knots").astype(np.float64), get("heights").astype(np.float64)
         _check(knots.ndim == 2 and knots.shape == heights.shape and len(knots) == m and knots.shape[1] >= 2, f"view {v} has wrong ranks")
         _check(bool((np.diff(knots, axis=1) >= 0).all()), f"view {v} has ranks out of order")

@@ -27,6 +27,6 @@ def summarise(network: TargetNetwork) -> str:
         lines.append(f"  member     {member['family']}, penalty {member['penalty']:g}, weight {member['weight']:.0%}")
     for name in ("accuracy", "log_loss", "r2"):
         if name in network.metrics:
-            lines.append(f"  held out   {name} {network.metrics[name]:.4f} +- {network.metrics[name + '_se']:.4f}")
+            lines.append(f"  held out   {name} {network.metrics[name]:.4f} +- {network.metrics.get(name + '_se', float('nan')):.4f}")
     lines.append(f"  size       {network.n_parameters} parameters, {network.n_bytes / 1000:.1f} kB")
     return "\n".join(lines)
