@@ -67,11 +67,17 @@ class Loom(Hypernetwork):
         ------
         DataError : if the task holds one class or fewer than two different rows
         """
-        return self.weave_many([task], budget, blocks=blocks, seed=seed)[0]
+        return self._weave([task], budget, blocks, seed, summary=True)[0]
 
     def weave_many(self, tasks: Sequence[Task], budget: Budget | None = None, *, blocks: int = 3, seed: int = 0) -> list[TargetNetwork]:
-        """A network for each of many tasks, tasks of similar size woven together in padded batches."""
-        return weave_tasks(self, tasks, budget, blocks=blocks, seed=seed, fingerprint=self.fingerprint())
+        """A network for each of many tasks, tasks of similar size woven together in padded batches.
+
+        Other than `weave`, it spends no time on summaries of the rows: to explain these networks, give ``explain`` a background.
+        """
+        return self._weave(tasks, budget, blocks, seed, summary=False)
+
+    def _weave(self, tasks: Sequence[Task], budget: Budget | None, blocks: int, seed: int, summary: bool) -> list[TargetNetwork]:
+        return weave_tasks(self, tasks, budget, blocks=blocks, seed=seed, fingerprint=self.fingerprint(), summary=summary)
 
     def fingerprint(self) -> str:
         """Twelve hex digits that change with any weight."""

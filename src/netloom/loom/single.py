@@ -57,9 +57,9 @@ class Draft:
 
 
 def weave_tasks(
-    loom: Hypernetwork, tasks: Sequence[Task], budget: Budget | None, *, blocks: int, seed: int, fingerprint: str
+    loom: Hypernetwork, tasks: Sequence[Task], budget: Budget | None, *, blocks: int, seed: int, fingerprint: str, summary: bool
 ) -> list[TargetNetwork]:
-    """A network per task, in the order of the tasks."""
+    """A network per task, in the order of the tasks; with ``summary`` each keeps what its rows looked like, if there is no tight budget."""
     prepared = [_prepare(task) for task in tasks]
     networks: dict[int, TargetNetwork] = {}
     for group in _groups(prepared):
@@ -70,7 +70,7 @@ def weave_tasks(
             samples.append(sample_of(read, view))
         threads = weave_layers(loom, samples, seeds=[seed] * len(samples), blocks=blocks)
         drafts = [
-            _draft(prepared[i], own, budget, {"loom": fingerprint, "seed": seed, "rows": tasks[i].n})
+            _draft(prepared[i], own, budget, {"loom": fingerprint, "seed": seed, "rows": tasks[i].n}, summary and budget is None)
             for i, own in zip(group, threads, strict=True)
         ]
         networks |= {i: _finish(d, readout) for i, d, readout in zip(group, drafts, readouts(drafts), strict=True)}
@@ -99,7 +99,7 @@ def _groups(prepared: Sequence[Prepared]) -> Iterator[list[int]]:
         yield group
 
 
-def _draft(prepared: Prepared, threads: Threads, budget: Budget | None, provenance: dict) -> Draft:
+def _draft(prepared: Prepared, threads: Threads, budget: Budget | None, provenance: dict, summary: bool) -> Draft:
     """The network before its readout is solved; neurons that the loom holds least relevant are dropped until the budget holds."""
     rows, task = prepared.rows, prepared.task
     head = "logistic" if rows.codes is not None else "gaussian"
@@ -110,7 +110,7 @@ def _draft(prepared: Prepared, threads: Threads, budget: Budget | None, provenan
     weights = Weights((prepared.view,), threads.layers, readout, intercept, centre, scale, extra)
     member: dict[str, Any] = {"family": "woven", "penalty": 0.0, "weight": 1.0}
     architecture = {"head": head, "members": [member], "why": "woven in one pass; the penalty by leave-one-out"}
-    reference = learn_reference(prepared.schema, rows.X, rows.weight) if budget is None else None  # a tight budget is for the network
+    reference = learn_reference(prepared.schema, rows.X, rows.weight) if summary else None
     overhead = described_bytes({"schema": prepared.schema.to_json(), "architecture": architecture, "provenance": provenance}, reference)
     limits, prior = budget or default_budget(overhead), threads.prior
     if not fits(weights, limits, overhead):
