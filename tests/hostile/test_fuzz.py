@@ -95,7 +95,9 @@ def fuzz_network(woven, path):
 def fuzz_table(path):
     """A property: any text that looks a little like a table, and any bytes, are a table or refused."""
     lines = st.lists(st.lists(FIELD, min_size=1, max_size=4), max_size=5)
-    table = st.tuples(st.lists(NAMES, min_size=1, max_size=4), lines, st.sampled_from([",", ";", "\t", "|"]), st.sampled_from(["\n", "\r\n", "\r"]))
+    table = st.tuples(
+        st.lists(NAMES, min_size=1, max_size=4), lines, st.sampled_from([",", ";", "\t", "|"]), st.sampled_from(["\n", "\r\n", "\r"])
+    )
     text = table.map(lambda t: t[3].join(t[2].join(row) for row in [t[0], *t[1]]))
     encoded = st.tuples(text, st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "cp1252"])).map(lambda t: t[0].encode(t[1], "replace"))
     lines_of_json = st.lists(ANY, max_size=3).map(lambda rows: "\n".join(map(json.dumps, rows)).encode())
