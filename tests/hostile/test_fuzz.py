@@ -1,6 +1,7 @@
 """Fuzzing of the two doors that strangers' bytes come through: a network's file and a table. Nothing but a NetloomError may come out.
 
-`make fuzz` runs the slow test for 60 seconds (NETLOOM_FUZZ_SECONDS); `make test` runs a few fixed cases of each. Hypothesis shrinks what fails.
+`make fuzz` runs the slow test for 60 seconds (NETLOOM_FUZZ_SECONDS); `make test` runs a few fixed cases of each.
+Hypothesis shrinks what fails.
 """
 
 import json
@@ -27,8 +28,8 @@ ANY = st.recursive(
     max_leaves=5,
 )  # fmt: skip
 NAMES = st.sampled_from(["size", "weight", "grade", "colour", "member", "age", "day", "y", "", " ", "a", "ä"])
-FIELD = st.sampled_from(["1", "2.5", "-3e8", "1e999", "", "NA", "?", "red", "true", "2024-01-31", "2024-02-30", "1,5", '"', '""', "'", "\0", "{", "[1"]) \
-    | st.text(max_size=6)  # fmt: skip
+ODD = ["1", "2.5", "-3e8", "1e999", "", "NA", "?", "red", "true", "2024-01-31", "2024-02-30", "1,5", '"', '""', "'", "\0", "{", "[1"]
+FIELD = st.sampled_from(ODD) | st.text(max_size=6)
 
 
 def fuzz_network(woven, path):

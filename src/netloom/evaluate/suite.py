@@ -79,7 +79,8 @@ def read_index(suite: str | os.PathLike) -> pd.DataFrame:
     try:
         index = pd.read_csv(path, dtype={"name": str})
     except (OSError, ValueError) as error:  # pandas' own errors of parsing are ValueErrors
-        raise FileError(f"{path}: cannot be read as a table ({' '.join(str(error).split())[:120]}); it needs the columns name and kind") from None
+        why = " ".join(str(error).split())[:120]
+        raise FileError(f"{path}: cannot be read as a table ({why}); it needs the columns name and kind") from None
     if not {"name", "kind"} <= set(index) or not set(index["kind"]) <= {"classification", "regression"}:
         raise FileError(f"{path}: needs the columns name and kind, and every kind to be classification or regression")
     if index["name"].isna().any():
