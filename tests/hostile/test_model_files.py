@@ -241,8 +241,12 @@ def test_every_command_names_a_forged_entry(command, place, refused, on, path, v
     refused(*on(command, "bad.netloom"), codes=(4,))
 
 
-@pytest.mark.parametrize("text", ["<script>alert(1)</script>", "\x1b[31mred", "[bold]x[/bold]", "../../x", "a\nb\r\nc", "%s%n{0}", "x" * 10_000])
-@pytest.mark.parametrize("path", [("architecture", "why"), ("schema", "columns", 0, "name"), ("target_names", 0), ("provenance", "created")])
+@pytest.mark.parametrize(
+    "text", ["<script>alert(1)</script>", "\x1b[31mred", "[bold]x[/bold]", "../../x", "a\nb\r\nc", "%s%n{0}", "x" * 10_000]
+)
+@pytest.mark.parametrize(
+    "path", [("architecture", "why"), ("schema", "columns", 0, "name"), ("target_names", 0), ("provenance", "created")]
+)
 def test_text_from_a_file_is_only_text(place, survives, path, text):
     forge(place / "good.netloom", place / "odd.netloom", header=(path, text))
     assert survives("inspect", "odd.netloom").exit_code == 0

@@ -76,9 +76,15 @@ def read_index(suite: str | os.PathLike) -> pd.DataFrame:
     path = Path(suite) / "index.csv"
     if not path.is_file():
         raise FileError(f"{path}: not found; a suite is a folder with index.csv, classification/*.parquet and regression/*.parquet")
-    index = pd.read_csv(path)
+    try:
+        index = pd.read_csv(path, dtype={"name": str})
+    except (OSError, ValueError) as error:  # pandas' own errors of parsing are ValueErrors
+        why = " ".join(str(error).split())[:120]
+        raise FileError(f"{path}: cannot be read as a table ({why}); it needs the columns name and kind") from None
     if not {"name", "kind"} <= set(index) or not set(index["kind"]) <= {"classification", "regression"}:
         raise FileError(f"{path}: needs the columns name and kind, and every kind to be classification or regression")
+    if index["name"].isna().any():
+        raise FileError(f"{path}: row {int(index['name'].isna().argmax())} has no name; name every table")
     return index
 
 

@@ -191,10 +191,10 @@ class TargetNetwork:
             columns = {self.target_names[0]: predicted}
             chances = self.predict_proba(table)
             return pd.DataFrame(columns | {f"chance of {label}": chances[:, c] for c, label in enumerate(self.classes)})
-        values = predicted.reshape(len(predicted), -1)
+        values = predicted[:, None] if predicted.ndim == 1 else predicted  # (n, O), n may be 0
         frame = pd.DataFrame({name: values[:, o] for o, name in enumerate(self.target_names)})
         if coverage is not None:
-            intervals = self.predict_interval(table, coverage).reshape(len(values), -1, 2)
+            intervals = self.predict_interval(table, coverage).reshape(len(values), len(self.target_names), 2)
             for o, name in enumerate(self.target_names):
                 frame[f"{name} low"], frame[f"{name} high"] = intervals[:, o, 0], intervals[:, o, 1]
         return frame
