@@ -122,7 +122,7 @@ def test_strange_text_is_a_level_never_seen(woven, text):
     assert network.predict_proba(frame)[3].sum() == pytest.approx(1)
 
 
-@pytest.mark.parametrize("table", [None, 3, "new.csv", object(), [], [[]], {}, {"size": 1}, [[1, 2], [3]], [["a"] * 7], b"x"], ids=repr)
+@pytest.mark.parametrize("table", [None, 3, "new.csv", object, [], [[]], {}, {"size": 1}, [[1, 2], [3]], [["a"] * 7], b"x"], ids=repr)
 def test_what_is_no_table_is_a_data_error(woven, table):
     network = TargetNetwork.load(woven / "good.netloom")
     for use in (network.predict, network.explain if table is not None else network.predict, network.predict_row):

@@ -21,7 +21,7 @@ from netloom.errors import NetloomError
 
 __all__ = ["app", "main"]
 
-_WrongUse = typer.BadParameter.__bases__[0]  # click's UsageError, which newer typers carry under another name
+_WrongUse: Any = typer.BadParameter.__bases__[0]  # click's UsageError, which newer typers carry under another name
 LONGEST = 500  # characters of an error: names of columns may be pages long
 INTERRUPTED, PIPE_CLOSED, DISK = 130, 141, 4  # as a shell reports SIGINT and SIGPIPE; as `FileError`
 
