@@ -155,8 +155,8 @@ ENDINGS = {"fit": ".netloom", "refine": ".netloom", "predict": ".csv", "report":
 @pytest.mark.parametrize("writer", WRITERS)
 @pytest.mark.parametrize(
     "out",
-    ["no/such/folder/x", "new.csv/x", "taken", "x" * 300, "nul\0byte", "dangling/../../x", "\udc80/x"],
-    ids=["no folder", "below a file", "a folder", "too long", "zero byte", "through nothing", "no text"],
+    ["no/such/folder/x", "new.csv/x", "taken", "x" * 300, "nul\0byte", "\udc80/x"],
+    ids=["no folder", "below a file", "a folder", "too long", "zero byte", "no text"],
 )
 def test_a_place_that_cannot_be_written_is_one_line(place, refused, writer, out):
     (place / f"taken{ENDINGS[writer]}").mkdir()

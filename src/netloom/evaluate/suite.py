@@ -83,6 +83,8 @@ def read_index(suite: str | os.PathLike) -> pd.DataFrame:
         raise FileError(f"{path}: cannot be read as a table ({why}); it needs the columns name and kind") from None
     if not {"name", "kind"} <= set(index) or not set(index["kind"]) <= {"classification", "regression"}:
         raise FileError(f"{path}: needs the columns name and kind, and every kind to be classification or regression")
+    if index.empty:
+        raise FileError(f"{path}: lists no table; give a line with name and kind for each")
     if index["name"].isna().any():
         raise FileError(f"{path}: row {int(index['name'].isna().argmax())} has no name; name every table")
     return index

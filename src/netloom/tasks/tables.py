@@ -84,6 +84,8 @@ def write_table(frame: pd.DataFrame, target: str | os.PathLike) -> None:
         sys.stdout.write(frame.to_csv(index=False, lineterminator="\n"))
         sys.stdout.flush()
         return
+    if "\0" in str(target):
+        raise FileError(f"{str(target)!r}: cannot write it: a name holds no zero byte")
     path = Path(os.path.realpath(target))  # a link keeps its place: what it points to is replaced
     suffixes = [suffix.lower() for suffix in path.suffixes]
     packed = suffixes[-1:] == [".gz"]
