@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,9 @@ def test_a_full_disk_behind_stdout_is_one_line(penguins):
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_an_interrupt_ends_with_one_line_and_no_file(tmp_path):
     words = [*NETLOOM, "fit", "-", "--target", "species", "--out", "m.netloom"]
-    run = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, text=True)
+    pipes: dict = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs, and their children, do not hear it
+    run = subprocess.Popen(words, **pipes, cwd=tmp_path, text=True, preexec_fn=heard)
     assert run.stdin is not None
     run.stdin.write("mass,species\n" + "1,a\n" * 50_000)  # more than a pipe holds: once this is written, the table is being read
     run.stdin.flush()

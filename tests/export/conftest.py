@@ -223,7 +223,7 @@ def make_case(name):
         weights.centre[:], weights.scale[:] = rng.normal(size=outputs) * 100, 10 ** rng.normal(size=outputs)
     names = tuple(f"target {o}" for o in range(targets))
     metrics = {"accuracy": 0.9, "accuracy_se": 0.01} if C else {"r2": 0.8, "r2_se": 0.02}
-    network = TargetNetwork(schema, weights, "regression" if C is None else "classification", classes, names, {"head": "none"}, metrics)
+    network = TargetNetwork(schema, weights, "regression" if C is None else "classification", classes, names, {"head": "ridge"}, metrics)
     return Case(name, network, frame, new_rows(rng, schema, frame, 40))
 
 
