@@ -122,18 +122,8 @@ def test_errors_that_are_no_numbers_are_refused(beside, name, value):
         ({}, ("format",), 7),
     ],
     ids=[
-        "sums below zero",
-        "infinite sums",
-        "weights below zero",
-        "classes",
-        "all pending",
-        "svm",
-        "logistic",
-        "no penalty",
-        "of another network",
-        "of another readout",
-        "of another kind",
-        "newer",
+        *("sums below zero", "infinite sums", "weights below zero", "classes", "all pending", "svm", "logistic", "no penalty"),
+        *("of another network", "of another readout", "of another kind", "newer"),
     ],
 )
 def test_every_forged_memory_is_one_line_and_leaves_the_network(beside, memory, refused, tensors, path, value):
