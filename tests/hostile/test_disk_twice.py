@@ -209,6 +209,6 @@ def test_a_checkpoint_that_is_killed_leaves_a_whole_run(tmp_path, kills):
         left = set(os.listdir(tmp_path)) - {"loom.safetensors", "run.json", "run.safetensors"}
         torn += bool(left)
         for name in left:
-            assert name.startswith((".run.", ".loom."))
+            assert name.startswith((".run.", ".loom.", ".tmp"))  # the last are of safetensors, which moves its files into place too
             (tmp_path / name).unlink()
     assert torn > kills / 100
