@@ -100,13 +100,15 @@ def _bytes(path: str, max_bytes: int) -> bytes:
     """The file's content, at most max_bytes of it."""
     shown = _line(path)
     try:
-        found = os.stat(path).st_mode
-        if stat.S_ISDIR(found):
+        found = os.stat(path)
+        if stat.S_ISDIR(found.st_mode):
             raise FileError(f"{shown}: is a folder; give the .netloom file in it")
-        if not stat.S_ISREG(found):  # opening a pipe would wait for ever
+        if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for ever
             raise FileError(f"{shown}: is not a regular file; give a .netloom file")
-        with open(path, "rb") as file:
-            data = file.read(max_bytes + 1)
+        data = b""
+        if found.st_size <= max_bytes:
+            with open(path, "rb") as file:
+                data = file.read(max_bytes + 1)
     except (FileNotFoundError, NotADirectoryError):
         raise FileError(f"{shown}: no such file{_closest(path)}") from None
     except PermissionError:
@@ -115,7 +117,7 @@ def _bytes(path: str, max_bytes: int) -> bytes:
         raise
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise FileError(f"{shown}: cannot be read ({_reason(error)}); check the path and the disk") from None
-    if len(data) > max_bytes:
+    if max(found.st_size, len(data)) > max_bytes:
         raise FileError(f"{shown}: larger than the limit of {_size(max_bytes)}; not a woven network, or pass a larger max_bytes")
     return data
 
