@@ -155,8 +155,17 @@ def test_a_tensor_that_does_not_fit_is_refused(woven, tmp_path, name, way):
         {"extra.code": np.zeros(3, np.float32)},
         {"extra.interval_quantiles": np.zeros((3, 1), np.float32)},
     ],
-    ids=["no such column", "column -1", "bends no column", "columns backwards", "a column eleven times",
-         "bends a column ten times", "variance of another", "unknown", "quantiles of another"],
+    ids=[
+        "no such column",
+        "column -1",
+        "bends no column",
+        "columns backwards",
+        "a column eleven times",
+        "bends a column ten times",
+        "variance of another",
+        "unknown",
+        "quantiles of another",
+    ],
 )
 def test_tensors_with_impossible_numbers_are_refused(woven, tmp_path, tensors):
     not_loaded(forge(woven / "good.netloom", tmp_path / "bad.netloom", tensors=tensors))
