@@ -32,12 +32,25 @@ from netloom.target.calibration import log_chances
 from netloom.tasks import Schema
 
 HERE = Path(__file__).parent
+FIVE = ("linear", "cells", "woven", "woven ranked", "woven twice + random")
 SETS = {
     "linear": ("linear",),
-    "untrained": ("linear", "cells", "random", "cells + random"),
+    "untrained, no rules": ("linear", "cells", "random", "cells + random"),
+    "untrained": ("linear", "cells", "random", "cells + random", "cells + rules"),
     "woven": ("woven", "woven ranked", "woven twice"),
-    "linear, cells, woven": ("linear", "cells", "woven"),
-    "what fit compares": ("linear", "cells", "woven", "woven ranked", "woven twice + random"),
+    "no rules: linear, cells, woven, woven ranked, woven twice + random": FIVE,
+    "these and cells + rules": (*FIVE, "cells + rules"),
+    "these and woven twice + rules": (*FIVE, "woven twice + rules"),
+    "these and woven twice + random + rules": (*FIVE, "woven twice + random + rules"),
+    "these and both, cells + rules and woven twice + rules": (*FIVE, "cells + rules", "woven twice + rules"),
+    "linear, cells, woven twice, woven twice + random, cells + rules, woven twice + rules": (
+        *("linear", "cells", "woven twice", "woven twice + random", "cells + rules", "woven twice + rules"),
+    ),
+    "linear, cells, woven, woven ranked, cells + rules, woven twice + random + rules": (
+        *FIVE[:4],
+        "cells + rules",
+        "woven twice + random + rules",
+    ),
     "everything": tuple(FAMILIES),
 }
 SHARPNESS = (0.0, 20.0, 60.0, 200.0, np.inf)  # 0: all alike; inf: the best alone

@@ -136,7 +136,7 @@ def odd_value(rng, column, value):
 
 
 def random_weights(rng, X, outputs, shape):
-    """``shape``: one entry per view, (ranked, cells), and how many layers each gets."""
+    """``shape``: one entry per view, (ranked, cells), how many layers each gets, and how many rules the last one."""
     weight = np.ones(len(X))
     views = []
     for ranked, cells in shape["views"]:
@@ -153,16 +153,31 @@ def random_weights(rng, X, outputs, shape):
             W = (rng.normal(size=(width, H)) / np.sqrt(width)).astype(np.float32)
             layers.append(Layer(v, W, rng.normal(size=H).astype(np.float32), earlier, onto))
             mine.append(len(layers) - 1)
+    if "rules" in shape:
+        layers += random_rules(rng, views[-1], len(views) - 1, len(layers), shape["rules"])
     p = sum(view.width for view in views) + sum(layer.width for layer in layers)
     readout = (rng.normal(size=(p, outputs)) * 2 / np.sqrt(p)).astype(np.float32)
     return Weights(tuple(views), tuple(layers), readout, rng.normal(size=outputs).astype(np.float32), np.zeros(outputs), np.ones(outputs))
 
 
-BOTH = {"views": [(False, True), (True, True)], "layers": 3, "linear first": True}
+def random_rules(rng, view, at, first, count):
+    """Cuts and the rules of up to three of them each: two sparse layers, as `netloom.loom.rules` makes them."""
+    cuts = 2 * count
+    weight, onto = np.zeros((len(view.columns), cuts), np.float32), np.zeros((cuts, count), np.float32)
+    for i in range(cuts):
+        slope = np.float32(np.float16(rng.choice([-1, 1]) * rng.uniform(1, 25)))
+        weight[rng.integers(len(weight)), i] = slope
+    for j in range(count):
+        onto[rng.choice(cuts, rng.integers(1, 4)), j] = -1
+    bias = (rng.normal(size=cuts) * 2).astype(np.float32)
+    return [Layer(at, weight, bias), Layer(at, np.zeros((len(weight), count), np.float32), np.ones(count, np.float32), (first,), onto)]
+
+
+BOTH = {"views": [(False, True), (True, True)], "layers": 3, "linear first": True, "rules": 40}
 ONE = {"views": [(False, True)], "layers": 2}
 RANKED = {"views": [(True, False), (True, True)], "layers": 1}
 LINEAR = {"views": [(False, False)], "layers": 0}
-SOME = {"views": [(False, True), (True, True), (False, False)], "layers": 2, "share": 0.6}
+SOME = {"views": [(False, True), (True, True), (False, False)], "layers": 2, "share": 0.6, "rules": 24}
 ALL = list(COLUMNS)
 LABELS = {
     "str": lambda C: np.array([f"class {c}" for c in range(C)]),

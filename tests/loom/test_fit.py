@@ -214,7 +214,8 @@ def test_intervals_cover_what_they_promise_on_fresh_rows(make):
     network, fresh = fit(make("regression", n=300)), make("regression", n=1000, seed=1)
     for coverage in (0.5, 0.9):
         low, high = network.predict_interval(fresh.frame, coverage).T
-        assert ((low <= fresh.y[:, 0]) & (fresh.y[:, 0] <= high)).mean() == pytest.approx(coverage, abs=0.08)
+        covered = ((low <= fresh.y[:, 0]) & (fresh.y[:, 0] <= high)).mean()
+        assert coverage - 0.08 <= covered <= coverage + 0.13  # errors are those of folds, which know two thirds of the rows
 
 
 def test_many_rows_are_compared_on_some_and_solved_on_all():
@@ -241,3 +242,13 @@ def test_progress_runs_from_nothing_to_done(make):
     fit(make(n=60), progress=lambda share, message: said.append((share, message)))
     shares = [share for share, _ in said]
     assert shares[0] == 0 and shares[-1] == 1 and shares == sorted(shares)
+
+
+def test_a_member_goes_rather_than_most_neurons(make):
+    """Forty rows and 300 columns: two kinds of views do not fit in the usual file together with their neurons."""
+    rng = np.random.default_rng(2)
+    X, fresh = rng.normal(size=(40, 300)), rng.normal(size=(300, 300))
+    network = fit(Task.from_arrays(X, (X[:, 3] > 0).astype(int)))
+    assert (network.predict(fresh) == (fresh[:, 3] > 0)).mean() > 0.85
+    assert sum(member["weight"] for member in network.architecture["members"]) == pytest.approx(1, abs=1e-3)
+    assert {m["family"] for m in network.architecture["members"]} == {c["family"] for c in network.architecture["compared"] if c["weight"]}

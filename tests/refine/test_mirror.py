@@ -75,6 +75,20 @@ def test_steps_lower_the_training_loss_and_move_every_kind_of_weight(woven, kind
         assert old.onto is None or not np.array_equal(old.onto, new.onto)
 
 
+def test_rules_move_and_stay_sparse(woven):
+    network, task = woven("values", "gaussian", families="cells + rules")
+    X = network.schema.encode(task.frame)
+    mirror = Mirror([network.weights], [view_features(network.weights, X)])
+    np.testing.assert_allclose(mirror.weights(0).forward(X), network.weights.forward(X), rtol=1e-4, atol=2e-4 * network.weights.scale.max())
+    for step in steps(mirror, [Examples(X, targets_for(network, task.y).astype(np.float32), np.ones(len(X)))], "gaussian", Recipe()):
+        if step == 8:
+            break
+    (cuts, leaves), (new_cuts, new_leaves) = network.weights.layers[-2:], mirror.weights(0).layers[-2:]
+    for old, new in ((cuts.weight, new_cuts.weight), (leaves.weight, new_leaves.weight), (leaves.onto, new_leaves.onto)):
+        np.testing.assert_array_equal(new != 0, old != 0)
+    assert not np.array_equal(cuts.weight, new_cuts.weight) and not np.array_equal(leaves.onto, new_leaves.onto)
+
+
 def test_padding_never_moves(woven):
     network, task, X, features = pieces(woven, "values", None)
     other, _, _, others = pieces(woven, "values", "gaussian")

@@ -254,6 +254,20 @@ def test_a_feature_of_a_small_family_moves_little(woven):
     assert (both[:k] > one[:k]).all() and np.allclose(both[k:], 0.2 * one[k:])
 
 
+def test_rules_are_told_from_the_cuts_that_they_are_made_of(woven):
+    from netloom.loom.assemble import Member
+
+    network, task = woven("values", "gaussian", families="cells + rules")
+    w = network.weights
+    deviation = features_of(w, network.schema.encode(task.frame)).std(0)
+    scales = prior_scales(w, [Member("cells + rules", ("cells", "rules"), 0.5, 1.0)], deviation)
+    cuts, leaves = w.layers[-2:]
+    read = len(scales) - cuts.width  # features of the family: views that are not ranked, and the leaves
+    read -= sum(v.width for v in w.views if v.knots is not None)
+    np.testing.assert_allclose(scales[-leaves.width :], 1 / np.maximum(deviation[-leaves.width :], 0.02) / np.sqrt(read) / np.sqrt(0.5))
+    assert (scales[-leaves.width - cuts.width : -leaves.width] == scales.min()).all()
+
+
 def test_rows_for_a_network_may_be_one_of_one_class(woven, task_of):
     network, task = woven("three classes", "ridge")
     frame = task.frame.assign(y=network.classes[task.y])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from netloom.export.c_code import BODY, HELPERS
 from netloom.export.describe import as_json, class_names, describe
 from netloom.export.plan import Part, Plan, PlanView, make_plan
 from netloom.target.network import TargetNetwork
-from netloom.target.weights import CLIP
+from netloom.target.weights import CLIP, is_sparse
 
 __all__ = ["to_c", "write"]
 
@@ -96,21 +97,38 @@ def _arrays(name: str, plan: Plan) -> list[str]:
             found += [_array(f"{name}_v{v}_thresholds", 3 * view.thresholds.T, "NETLOOM_REAL")]
     for t, part in enumerate([*plan.layers, plan.readout]):
         for key, matrix in _matrices(plan, part).items():
+            if isinstance(matrix, Sparse):
+                found += [_array(f"{name}_l{t}_{key}_{end}", getattr(matrix, end), "int") for end in ("from_", "to")]
+                matrix = matrix.numbers
             found.append(_array(f"{name}_l{t}_{key}", matrix, "NETLOOM_REAL"))
         found.append(_array(f"{name}_l{t}_bias", part.bias, "double" if part is plan.readout else "NETLOOM_REAL"))
     return found
 
 
-def _matrices(plan: Plan, part: Part) -> dict[str, np.ndarray]:
-    """Those of a part that hold anything, in the order in which they are read: a row per input, or per output where these are few."""
-    turn = (lambda m: m.T) if part.width < 8 else (lambda m: m)
-    found = {"weight": turn(_by_step(plan, part))}
+class Sparse(NamedTuple):
+    """The numbers of a matrix that are not 0, the row each stands in (an input) and the column (an output)."""
+
+    numbers: np.ndarray
+    from_: np.ndarray
+    to: np.ndarray
+
+
+def _matrices(plan: Plan, part: Part) -> dict[str, np.ndarray | Sparse]:
+    """Those of a part that are not all 0, in the order in which they are read: a row per input, or per output where these are few."""
+    products = {"weight": _by_step(plan, part)}
     at = 0
     for e in part.earlier:
-        found[f"onto{e}"] = turn(part.onto[at : at + plan.layers[e].width])
+        products[f"onto{e}"] = part.onto[at : at + plan.layers[e].width]
         at += plan.layers[e].width
+    found: dict[str, np.ndarray | Sparse] = {}
+    for key, matrix in products.items():
+        if is_sparse(matrix):
+            to, from_ = np.nonzero(matrix.T)  # output by output
+            found[key] = Sparse(matrix[from_, to], from_, to)
+        else:
+            found[key] = matrix.T if part.width < 8 else matrix
     found |= {"codes": part.codes, "flags": part.flags}
-    return {key: matrix for key, matrix in found.items() if matrix.size}
+    return {key: m for key, m in found.items() if (m.numbers.size if isinstance(m, Sparse) else m.any())}
 
 
 def _by_step(plan: Plan, part: Part) -> np.ndarray:
@@ -179,11 +197,14 @@ def _steps(name: str, plan: Plan, classes: int) -> list[str]:
         if "flags" in held:
             for i, slot in enumerate(plan.flags):
                 lines.append(f"if (numbers[{slot}] != numbers[{slot}]) netloom_add({p}_flags + {H * i}, {a}, {H});")
-        if "weight" in held:
-            lines.append(f"{product}({p}_weight, f + {part.start}, {part.stop - part.start}, {a}, {H});")
-        for e in part.earlier:
-            if f"onto{e}" in held:
-                lines.append(f"{product}({p}_onto{e}, h + {starts[e]}, {plan.layers[e].width}, {a}, {H});")
+        inputs = {"weight": (f"f + {part.start}", part.stop - part.start)}
+        inputs |= {f"onto{e}": (f"h + {starts[e]}", plan.layers[e].width) for e in part.earlier}
+        for key, (where, count) in inputs.items():
+            matrix = held.get(key)
+            if isinstance(matrix, Sparse):
+                lines.append(f"netloom_sparse({p}_{key}, {p}_{key}_from_, {p}_{key}_to, {len(matrix.numbers)}, {where}, {a});")
+            elif matrix is not None:
+                lines.append(f"{product}({p}_{key}, {where}, {count}, {a}, {H});")
         if not last:
             lines.append(f"for (i = 0; i < {H}; i++) {a}[i] = {a}[i] > 0 ? {a}[i] : 0;")
     p = f"{name}_l{len(plan.layers)}_bias"

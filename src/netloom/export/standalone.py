@@ -25,6 +25,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Mapping
 from decimal import Decimal
+from itertools import repeat
 from operator import mul
 
 MODEL = json.loads("{}")  # written by netloom
@@ -85,7 +86,8 @@ def forward(numbers, codes):
         seen = features[part["start"] : part["stop"]]
         for earlier in part["earlier"]:
             seen += hidden[earlier]
-        total = [bias + sum(map(mul, weight, seen)) for bias, weight in zip(part["bias"], part["weight"])]
+        reads = [[seen[i] for i in inputs] for inputs in part["inputs"]] if "inputs" in part else repeat(seen)
+        total = [bias + sum(map(mul, weight, read)) for bias, weight, read in zip(part["bias"], part["weight"], reads)]
         for looked_up in [part["codes"][i] for i in rows] + [part["flags"][i] for i in missing]:
             total = [a + b for a, b in zip(total, looked_up)]
         hidden.append([max(a, 0.0) for a in total] if len(hidden) + 1 < len(PARTS) else total)
@@ -278,6 +280,8 @@ def _load():
     plan = MODEL.pop("plan")
     for i, part in enumerate(plan["parts"]):
         part.update({name: _matrix(f"{i}.{name}") for name in ("weight", "codes", "flags")})
+        if f"{i}.inputs" in WEIGHTS:  # neurons that read few others
+            part["inputs"] = [[int(place) for place in row] for row in _matrix(f"{i}.inputs")]
     schema = [
         column | {"frequencies": dict(zip(column.get("levels", ()), column.get("logs", ())))} for column in MODEL["schema"]["columns"]
     ]

@@ -12,7 +12,7 @@ from netloom.loom.pool import Pool
 from netloom.loom.rows import Rows
 from netloom.target.budget import Budget, default_budget
 from netloom.target.heads import HEADS
-from netloom.target.prune import fits, keep_neurons, prune, refuse_misfit, tidy
+from netloom.target.prune import fits, importance, keep_neurons, prune, refuse_misfit, tidy
 from netloom.target.solve import compress
 from netloom.target.weights import Weights
 
@@ -20,6 +20,7 @@ __all__ = ["Member", "assemble"]
 
 BLOCK = 20_000  # rows whose features are made at once
 READOUT_ROWS = 200_000  # more rows than this no longer move a readout of a thousand features
+MOST_LOST = 0.5  # share of what neurons do that may go for a budget before a member goes
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,14 @@ class Member:
     weight: float
 
 
-def assemble(pool: Pool, rows: Rows, members: Sequence[Member], head: str, budget: Budget | None, overhead: int) -> Weights:
-    """One network of all members within the budget, ``overhead`` bytes of its file being its description.
+def assemble(
+    pool: Pool, rows: Rows, members: Sequence[Member], head: str, budget: Budget | None, overhead: int
+) -> tuple[Weights, list[Member]]:
+    """One network of all members within the budget, ``overhead`` bytes of its file being its description; and the members in it.
 
-    Neurons are dropped, the least important first, until it fits, and the readout is solved again for those that stay. Without a budget the
-    default one is aimed at, and gives way where the preparation alone takes more.
+    Neurons are dropped, the least important first, until it fits, and the readout is solved again for those that stay. Where most of
+    what neurons do would go, the lightest member goes instead, and with it the views that only it reads. Without a budget the default
+    one is aimed at, and gives way where the preparation alone takes more.
 
     Raises
     ------
@@ -45,16 +49,36 @@ def assemble(pool: Pool, rows: Rows, members: Sequence[Member], head: str, budge
     rows = rows.take(np.arange(min(rows.n, READOUT_ROWS)))
     blocks = features_of(pool.weights, rows)
     mean, deviation = moments(blocks, rows.weight)
-    weights = merge(pool, rows, members, head, blocks, mean, deviation)
-    limits = budget or default_budget(overhead)
-    if not fits(tidy(weights), limits, overhead):
-        pool = without_neurons(pool, prune(weights, mean, deviation, lambda smaller: fits(smaller, limits, overhead)), mean)
+    limits, members = budget or default_budget(overhead), list(members)
+    while True:
+        weights = merge(pool, rows, members, head, blocks, mean, deviation)
+        if fits(tidy(weights), limits, overhead):
+            break
+        kept = prune(weights, mean, deviation, lambda smaller: fits(smaller, limits, overhead))
+        if len(members) > 1 and _lost(weights, kept, deviation) > MOST_LOST:
+            members = _without_lightest(members)
+            continue
+        pool = without_neurons(pool, kept, mean)
         del blocks
         blocks = features_of(pool.weights, rows)
         weights = merge(pool, rows, members, head, blocks, *moments(blocks, rows.weight))
         if budget is not None:
             refuse_misfit(tidy(weights), budget, overhead)
-    return tidy(weights)
+        break
+    return tidy(weights), members
+
+
+def _lost(weights: Weights, kept: np.ndarray, deviation: np.ndarray) -> float:
+    """The share of what all neurons do that is lost without those outside ``kept`` (bool, all neurons)."""
+    important = importance(weights, np.linalg.norm(weights.readout, axis=1), deviation)
+    return float(important[~kept].sum() / max(important.sum(), 1e-300))
+
+
+def _without_lightest(members: Sequence[Member]) -> list[Member]:
+    lightest = min(range(len(members)), key=lambda i: members[i].weight)
+    left = [m for i, m in enumerate(members) if i != lightest]
+    total = sum(m.weight for m in left)
+    return [replace(m, weight=m.weight / total) for m in left]
 
 
 def features_of(weights: Weights, rows: Rows) -> list[np.ndarray]:

@@ -14,14 +14,16 @@ FAMILIES: dict[str, tuple[str, ...]] = {  # family: the parts of the pool it rea
     "cells": ("cells",),
     "random": ("values", "random"),
     "cells + random": ("cells", "random"),
+    "cells + rules": ("cells", "rules"),
     "woven": ("woven",),
     "woven ranked": ("woven ranked",),
     "woven twice": ("woven", "woven ranked"),
     "woven twice + random": ("woven", "woven ranked", "random"),
+    "woven twice + random + rules": ("woven", "woven ranked", "random", "rules"),
 }
 GROUPS = {
-    "all": ("linear", "cells", "woven", "woven ranked", "woven twice + random"),  # what fit compares; see docs/decisions/0003
-    "untrained": ("linear", "cells", "random", "cells + random"),  # nothing that a loom made
+    "all": ("linear", "cells", "cells + rules", "woven", "woven ranked", "woven twice + random + rules"),  # see docs/decisions/0003, 0061
+    "untrained": ("linear", "cells", "random", "cells + random", "cells + rules"),  # nothing that a loom made
     "woven": ("woven", "woven ranked", "woven twice"),  # nothing but
 }
 

@@ -103,7 +103,8 @@ def fit(
     tell(0.8, "weaving on all rows")
     pool = weave_pool(loom, rows, parts={p for m in members for p in m.parts}, seed=seed, control=control)
     metrics, extra = _proof(chosen, tried, head)
-    if budget is not None and budget.max_bytes is not None and budget.max_bytes < 4 * PROOF:  # so few bytes are for the network
+    terse = budget is not None and budget.max_bytes is not None and budget.max_bytes < 4 * PROOF  # so few bytes are for the network
+    if terse:
         metrics.pop("calibration", None)
     architecture: dict[str, Any] = _architecture(candidates, members, tried, head, families, control)
     provenance = {
@@ -119,7 +120,14 @@ def fit(
     overhead = described_bytes(described | {"classes": None if task.classes is None else labels_to_json(task.classes)}, reference)
     overhead += PROOF if budget is None else 0
     pool = replace(pool, weights=replace(pool.weights, extra=extra))
-    weights = assemble(pool, rows, members, head, budget, overhead)
+    weights, left = assemble(pool, rows, members, head, budget, overhead)
+    if len(left) < len(members):  # the budget had no room for all: what is said and proven is of those that are in it
+        share = {m.family: m.weight for m in left}
+        metrics, extra = _proof([(c, share[c.family]) for c, _ in chosen if c.family in share], tried, head)
+        if terse:
+            metrics.pop("calibration", None)
+        weights = replace(weights, extra=weights.extra | extra)
+        architecture = _architecture(candidates, left, tried, head, families, control)
     temperature = metrics.get("temperature", 1.0)
     weights = replace(
         weights,

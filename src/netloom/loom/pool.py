@@ -10,6 +10,7 @@ import numpy as np
 from netloom.loom.hypernetwork import Hypernetwork
 from netloom.loom.keys import normals, uniforms
 from netloom.loom.rows import Rows, spread
+from netloom.loom.rules import rule_layers
 from netloom.loom.views import make_view
 from netloom.loom.weave import Threads, halved, sample_of, weave_layers
 from netloom.target.weights import Layer, Weights
@@ -61,6 +62,14 @@ def weave_pool(loom: Hypernetwork, rows: Rows, *, parts: set[str], seed: int = 0
         layers.append(random_layer(rows.columns, RANDOM_NEURONS, seed))
         index["random"] = np.arange(start, start + RANDOM_NEURONS)
         start += RANDOM_NEURONS
+    if "rules" in parts:
+        v = plain if told is not None else max(reads.values())  # ranked values cut finer, but a wide table's ranks fill half a file
+        rules = rule_layers(rows, views[v], v, len(layers), seed)
+        if rules is not None:
+            layers += rules
+            cuts, leaves = (layer.width for layer in rules)
+            index["rules"] = np.arange(start + cuts, start + cuts + leaves)
+            start += cuts + leaves
     read = rows.take(spread(rows, WEAVE_ROWS))
     targets = read.targets if control != "shuffled" else read.targets[rng.permutation(read.n)]
     for member, (part, v) in enumerate(reads.items()):

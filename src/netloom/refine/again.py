@@ -43,9 +43,9 @@ def weave_again(network: TargetNetwork, rows: Rows, loom: Loom) -> Weights:
     head = network.architecture.get("head", "logistic")
     numbers = replace(network.weights, extra={}).n_parameters
     try:
-        weights = assemble(pool, rows, members, head, Budget(max_parameters=int(SLACK * numbers) + 64, max_bytes=None), 0)
+        weights, _ = assemble(pool, rows, members, head, Budget(max_parameters=int(SLACK * numbers) + 64, max_bytes=None), 0)
     except BudgetError:  # on these rows more columns vary
-        weights = assemble(pool, rows, members, head, Budget(max_bytes=None), 0)
+        weights, _ = assemble(pool, rows, members, head, Budget(max_bytes=None), 0)
     factor = temperature_factor(network)
     return replace(
         weights, readout=(weights.readout * factor).astype(np.float32), intercept=(weights.intercept * factor).astype(np.float32)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from netloom.target.weights import Layer, Weights
+from netloom.target.weights import Layer, Weights, is_sparse
 
 __all__ = ["Mirror", "view_features"]
 
@@ -170,14 +170,16 @@ def _standardised(plan: Plan, P: int, H: int) -> dict[str, np.ndarray]:
     for t, layer in enumerate(w.layers):
         mine, at = plan.slots[t], int(plan.offsets[layer.view])
         seen = np.arange(at, at + len(layer.weight))
-        fan = len(seen) + (0 if layer.onto is None else len(layer.onto))
+        trained = _trained(layer.weight)
+        fan = trained.sum(axis=0) + (0 if layer.onto is None else _trained(layer.onto).sum(axis=0))  # (H,) inputs of each neuron
+        gain = np.maximum(fan, 1) ** -0.5
         reading[np.ix_(seen, mine)] = layer.weight * plan.scale[seen, None] / size[mine]
-        reads_live[np.ix_(seen, mine)] = fan**-0.5
+        reads_live[np.ix_(seen, mine)] = trained * gain
         offset = layer.bias + plan.mean[seen] @ layer.weight
         if layer.onto is not None:
             before = np.concatenate([plan.slots[e] for e in layer.earlier])
             onto[np.ix_(before, mine)] = layer.onto * size[before, None] / size[mine]
-            onto_live[np.ix_(before, mine)] = fan**-0.5
+            onto_live[np.ix_(before, mine)] = _trained(layer.onto) * gain
             offset = offset + (middle * size)[before] @ layer.onto
         bias[mine], bias_live[mine] = offset / size[mine], 1.0
     p, neurons = len(plan.mean), np.concatenate(plan.slots) if plan.slots else np.zeros(0, dtype=int)
@@ -189,6 +191,11 @@ def _standardised(plan: Plan, P: int, H: int) -> dict[str, np.ndarray]:
     found = {"reading": reading, "onto": onto, "bias": bias, "readout": readout, "intercept": intercept}
     live = {"reading": reads_live, "onto": onto_live, "bias": bias_live, "readout": readout_live, "intercept": np.ones(outputs)}
     return found | {f"{name} live": value for name, value in live.items()}
+
+
+def _trained(matrix: np.ndarray) -> np.ndarray:
+    """Which weights move (bool): all, but the zeros of a matrix that is mostly zeros stay, or its file would be many times as large."""
+    return matrix != 0 if is_sparse(matrix) else np.ones(matrix.shape, dtype=bool)
 
 
 def _half(a: np.ndarray) -> np.ndarray:

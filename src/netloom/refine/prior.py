@@ -32,10 +32,10 @@ def prior_scales(weights: Weights, members: Sequence[Member], deviation: np.ndar
 
 
 def _parts(weights: Weights, random: bool) -> dict[str, np.ndarray]:
-    """Which features each part of the pool became, by view and by layer; random neurons come first and read values."""
+    """Which features each part of the pool became, by view and by layer; random neurons come first and read values, then cuts and rules."""
     first = np.concatenate([[0], np.cumsum(weights.widths)]).astype(int)
     views = len(weights.views)
-    found: dict[str, list[np.ndarray]] = {name: [] for name in ("values", "cells", "random", "woven", "woven ranked")}
+    found: dict[str, list[np.ndarray]] = {name: [] for name in ("values", "cells", "random", "cuts", "rules", "woven", "woven ranked")}
     for v, view in enumerate(weights.views):
         own = np.arange(first[v], first[v + 1])
         if view.knots is None:
@@ -44,10 +44,14 @@ def _parts(weights: Weights, random: bool) -> dict[str, np.ndarray]:
             found["woven"].append(own)
         else:
             found["woven ranked"].append(own)
+    rules = {t for t, layer in enumerate(weights.layers) if layer.earlier and not layer.weight.any()}
+    cuts = {e for t in rules for e in weights.layers[t].earlier}
     for t, layer in enumerate(weights.layers):
         own = np.arange(first[views + t], first[views + t + 1])
         view = weights.views[layer.view]
-        if random and t == 0 and len(layer.weight) == len(view.columns) and not layer.earlier:
+        if t in rules or t in cuts:
+            found["rules" if t in rules else "cuts"].append(own)
+        elif random and t == 0 and len(layer.weight) == len(view.columns) and not layer.earlier:
             found["random"].append(own)
         else:
             found["woven" if view.knots is None else "woven ranked"].append(own)

@@ -7,20 +7,24 @@ import numpy as np
 
 from netloom.errors import BudgetError
 from netloom.target.budget import USUAL_BYTES, Budget
-from netloom.target.weights import Layer, View, Weights
+from netloom.target.weights import Layer, View, Weights, is_sparse, numbers_in
 
 __all__ = ["bytes_of", "fits", "importance", "keep_neurons", "keep_within", "prune", "refuse_misfit", "tidy"]
 
 HALF, SINGLE, DOUBLE = 2, 4, 8  # bytes of hidden weights, of readout and thresholds, of scalings
-PER_VIEW, PER_LAYER = 700, 380  # bytes that name and describe one, at most
+PLACE = 4  # bytes that say where a number of a sparse matrix stands
+PER_VIEW, PER_LAYER, PER_SPARSE = 700, 380, 120  # bytes that name and describe one, at most
 
 
 def bytes_of(weights: Weights) -> int:
     """Bytes of a network's numbers and their names in a file, at most (its schema and description come on top)."""
-    hidden = sum(a.weight.size + (0 if a.onto is None else a.onto.size) for a in weights.layers)
+    matrices = [m for a in weights.layers for m in (a.weight, a.onto) if m is not None]
+    hidden = sum(numbers_in(m) for m in matrices)
+    sparse = [m for m in matrices if is_sparse(m)]
     scalings = sum(v.columns.size + v.centre.size + v.scale.size for v in weights.views) + weights.centre.size + weights.scale.size
     ranks = sum(0 if v.knots is None or v.heights is None else v.knots.size + v.heights.size for v in weights.views)
     numbers = HALF * hidden + DOUBLE * (scalings + ranks) + SINGLE * (weights.n_parameters - hidden - scalings - ranks)
+    numbers += sum(PLACE * numbers_in(m) + PER_SPARSE for m in sparse)
     return numbers + PER_VIEW * len(weights.views) + PER_LAYER * len(weights.layers)
 
 
@@ -57,7 +61,11 @@ def importance(weights: Weights, strength: np.ndarray, deviation: np.ndarray) ->
         before = np.concatenate([np.arange(starts[e], starts[e + 1]) for e in layer.earlier])
         share = np.abs(layer.onto) * deviation[first + before][:, None]  # (before, H) how much of a neuron's input comes from each
         share = share / (share.sum(axis=0) + deviation[first + starts[t] : first + starts[t + 1]] + 1e-12)
-        total[before] += share @ total[starts[t] : starts[t + 1]]
+        mine = total[starts[t] : starts[t + 1]]
+        if is_sparse(layer.onto):  # the cuts of a rule: without one of them it is another rule, so they go with it and not before
+            total[before] = np.maximum(total[before], ((layer.onto != 0) * mine).max(axis=1, initial=0) * (1 + 1e-9))
+        else:
+            total[before] += share @ mine
     return total
 
 

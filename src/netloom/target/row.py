@@ -1,15 +1,16 @@
 """One row, fast: the same network with its small steps joined, so that a prediction is some thirty numpy calls on short vectors.
 
 All views are laid side by side and bent at once; every neuron's reading of the views is one matrix-vector product; only the connections
-between layers remain in sequence. A call costs half a microsecond however short its vectors are, so constants (biases, the halves of the
-parabola) are folded into the matrices and `take` stands where an index would do. Equal to `Weights.forward` up to rounding.
+between layers remain in sequence, and rules, which read few neurons each, gather theirs. A call costs half a microsecond however short its
+vectors are, so constants (biases, the halves of the parabola) are folded into the matrices and `take` stands where an index would do.
+Equal to `Weights.forward` up to rounding.
 """
 
 import math
 
 import numpy as np
 
-from netloom.target.weights import CLIP, Weights
+from netloom.target.weights import CLIP, Layer, Weights, is_sparse
 
 __all__ = ["RowPlan", "row_chances"]
 
@@ -24,6 +25,11 @@ def row_chances(outputs: np.ndarray) -> np.ndarray:
     powers = [math.exp(x - top) for x in logits]
     total = sum(powers)
     return np.array([power / total for power in powers])
+
+
+def _gathers(layer: Layer) -> bool:
+    """Whether a layer reads few neurons and nothing else: a rule gathers its cuts faster than it multiplies by zeros."""
+    return layer.onto is not None and is_sparse(layer.onto) and not layer.weight.any()
 
 
 class RowPlan:
@@ -91,8 +97,13 @@ class RowPlan:
         for t, layer in enumerate(weights.layers):
             reading[places[layer.view][: len(layer.weight)], starts[t] : starts[t + 1]] = layer.weight
             depth[t] = 1 + max((depth[e] for e in layer.earlier), default=-1)
+        read = {e for layer in weights.layers for e in layer.earlier}
+        rules = [t for t, layer in enumerate(weights.layers) if t not in read and _gathers(layer)]
+        depth[rules] = -1  # they come last, after all depths
         # neurons in order of depth, so that each depth is one slice
-        order = [t for level in range(max(depth, default=-1) + 1) for t in np.flatnonzero(depth == level)]
+        order = [int(t) for level in range(max(depth, default=-1) + 1) for t in np.flatnonzero(depth == level)]
+        counted = sum(H[t] for t in order)
+        order += rules
         slots = np.concatenate([np.arange(starts[t], starts[t + 1]) for t in order]) if order else np.zeros(0, dtype=int)
         where = np.empty_like(slots)
         where[slots] = np.arange(len(slots))
@@ -104,13 +115,24 @@ class RowPlan:
         square = slice(total + m, total + 2 * m)  # parabola = min(z^2, 7) / 2 - 1/2
         bias = bias - reading[square].sum(axis=0) / 2
         reading[square] /= 2
-        reading = np.concatenate([reading, bias[None].astype(np.float32)])[:, slots]
+        reading = np.concatenate([reading, bias[None].astype(np.float32)])[:, slots[:counted]]
         self.reading = np.ascontiguousarray(reading.T)  # (H, p + 1): rows are read in a stream
         self.edges = [0]
         for level in range(max(depth, default=-1) + 1):
             self.edges.append(self.edges[-1] + sum(H[t] for t in np.flatnonzero(depth == level)))
         edges = self.edges
-        self.onto = [np.ascontiguousarray(onto[: edges[i], edges[i] : edges[i + 1]].T) for i in range(1, len(edges) - 1)]
+        self.onto = []  # per depth: which neurons it reads, and how
+        for i in range(1, len(edges) - 1):
+            block = onto[: edges[i], edges[i] : edges[i + 1]].T
+            used = np.flatnonzero(block.any(axis=0))
+            span = slice(int(used.min()), int(used.max()) + 1) if len(used) else slice(0, 1)
+            self.onto.append((span, np.ascontiguousarray(block[:, span])))
+        self.counted, self.rules = counted, None
+        if rules:
+            block = onto[:counted, counted:].T  # (R, counted)
+            most = max(int((block != 0).sum(axis=1).max()), 1)
+            inputs = np.argsort(block == 0, axis=1, kind="stable")[:, :most]  # (R, most): those that it reads, then any with weight 0
+            self.rules = inputs, np.take_along_axis(block, inputs, axis=1), bias[slots[counted:]].astype(np.float32)
         first = sum(len(x) for x in places)
         readout = np.zeros((p + 1 + len(slots), weights.readout.shape[1]), np.float32)
         readout[np.concatenate(places)] = weights.readout[:first]
@@ -146,13 +168,18 @@ class RowPlan:
             np.multiply(v, v, out=square)
             np.minimum(square, 7, out=square)
         if len(self.reading):
-            h = f[p:]
+            h = f[p : p + self.counted]
             np.dot(self.reading, f[:p], out=h)
             first = h[: self.edges[1]]
             np.maximum(first, 0, out=first)
-            for i, onto in enumerate(self.onto, 1):
+            for i, (span, onto) in enumerate(self.onto, 1):
                 part = h[self.edges[i] : self.edges[i + 1]]
-                part += np.dot(onto, h[: self.edges[i]])
+                part += np.dot(onto, h[span])
                 np.maximum(part, 0, out=part)
+            if self.rules is not None:
+                inputs, weight, bias = self.rules
+                part = h.take(inputs)
+                part *= weight
+                np.maximum(np.add.reduce(part, 1) + bias, 0, out=f[p + self.counted :])
         outputs = np.dot(self.readout, f)
         return outputs if self.plain else outputs * self.scale + self.shift

@@ -11,12 +11,13 @@ from netloom.target import file
 from netloom.target.description import check_description
 from netloom.target.network import TargetNetwork
 from netloom.target.reference import Reference, check_reference
-from netloom.target.weights import Layer, View, Weights
+from netloom.target.weights import Layer, View, Weights, is_sparse
 from netloom.tasks import Schema, labels_from_json, labels_to_json
 
 __all__ = ["described_bytes", "load", "save", "size_of"]
 
 MARGIN = 700  # bytes of a file that belong to no view, layer or description
+LARGEST_SPARSE = 2**25  # numbers of a sparse matrix once its zeros are back: a forged file must not take all memory
 
 
 def save(network: TargetNetwork, path: str | os.PathLike[str]) -> None:
@@ -61,9 +62,9 @@ def _taken_apart(network: TargetNetwork) -> tuple[dict[str, np.ndarray], dict[st
         if view.knots is not None and view.heights is not None:
             tensors |= {f"view{v}.knots": view.knots, f"view{v}.heights": view.heights}
     for t, layer in enumerate(w.layers):  # hidden weights were rounded to half precision before the readout was solved: nothing is lost
-        tensors |= {f"layer{t}.weight": layer.weight.astype(np.float16), f"layer{t}.bias": layer.bias}
+        tensors |= _matrix_apart(f"layer{t}.weight", layer.weight) | {f"layer{t}.bias": layer.bias}
         if layer.onto is not None:
-            tensors[f"layer{t}.onto"] = layer.onto.astype(np.float16)
+            tensors |= _matrix_apart(f"layer{t}.onto", layer.onto)
     tensors |= {f"extra.{name}": value for name, value in w.extra.items()}
     if network.reference is not None:
         seen = network.reference
@@ -73,7 +74,7 @@ def _taken_apart(network: TargetNetwork) -> tuple[dict[str, np.ndarray], dict[st
         "classes": None if network.classes is None else labels_to_json(network.classes),
         "target_names": list(network.target_names),
         "views": [{"cells": v.cells} for v in w.views],
-        "layers": [{"view": a.view, "earlier": list(a.earlier)} for a in w.layers],
+        "layers": [{"view": a.view, "inputs": len(a.weight), "earlier": list(a.earlier)} for a in w.layers],
         "schema": network.schema.to_json(),
         "architecture": network.architecture,
         "metrics": network.metrics,
@@ -152,18 +153,41 @@ def _view(tensors: dict[str, np.ndarray], v: int, entry: dict[str, Any], d: int)
 
 
 def _layer(tensors: dict[str, np.ndarray], t: int, entry: dict[str, Any], views: tuple[View, ...], before: list[Layer]) -> Layer:
-    view, earlier = entry["view"], entry["earlier"]
+    view, inputs, earlier = entry["view"], entry["inputs"], entry["earlier"]
     _check(type(view) is int and 0 <= view < len(views), f"layer {t} reads a view that does not exist")
     _check(isinstance(earlier, list) and all(type(e) is int and 0 <= e < t for e in earlier), f"layer {t} reads layers that come later")
-    weight, bias = tensors[f"layer{t}.weight"].astype(np.float32), tensors[f"layer{t}.bias"].astype(np.float32)
     _check(len(set(earlier)) == len(earlier), f"layer {t} reads a layer twice")
-    _check(weight.ndim == 2 and bias.shape == (weight.shape[1],), f"layer {t} has a wrong shape")
-    _check(len(weight) in (len(views[view].columns), views[view].width), f"layer {t} does not fit its view")
-    onto = None
+    bias = tensors[f"layer{t}.bias"].astype(np.float32)
+    _check(bias.ndim == 1, f"layer {t} has a wrong shape")
+    _check(type(inputs) is int and inputs in (len(views[view].columns), views[view].width), f"layer {t} does not fit its view")
+    weight, onto = _matrix(tensors, f"layer{t}.weight", (inputs, len(bias))), None
     if earlier:
-        onto = tensors[f"layer{t}.onto"].astype(np.float32)
-        _check(onto.shape == (sum(before[e].width for e in earlier), len(bias)), f"layer {t} does not fit the layers before it")
+        onto = _matrix(tensors, f"layer{t}.onto", (sum(before[e].width for e in earlier), len(bias)))
     return Layer(view, weight, bias, tuple(earlier), onto)
+
+
+def _matrix_apart(name: str, matrix: np.ndarray) -> dict[str, np.ndarray]:
+    """A matrix as tensors of a file: itself, or where most of it is 0, the other numbers and where they stand."""
+    if not is_sparse(matrix):
+        return {name: matrix.astype(np.float16)}
+    at = np.flatnonzero(matrix)
+    return {name: matrix.ravel()[at].astype(np.float16), f"{name}.at": at.astype(np.int32)}
+
+
+def _matrix(tensors: dict[str, np.ndarray], name: str, shape: tuple[int, int]) -> np.ndarray:
+    """The inverse of `_matrix_apart`, float32."""
+    numbers, at = tensors[name].astype(np.float32), tensors.get(f"{name}.at")
+    if at is None:
+        _check(numbers.shape == shape, f"{name} has shape {numbers.shape}, not {shape}")
+        return numbers
+    size = shape[0] * shape[1]
+    _check(size <= LARGEST_SPARSE, f"{name} would hold {size} numbers")
+    _check(at.ndim == 1 and numbers.shape == at.shape, f"{name} does not say where its numbers stand")
+    at = at.astype(np.int64)
+    _check(bool((np.diff(at, prepend=-1) > 0).all() and (at < size).all()), f"{name} has numbers out of place")
+    matrix = np.zeros(size, np.float32)
+    matrix[at] = numbers
+    return matrix.reshape(shape)
 
 
 def _check(fine: bool | np.bool_, what: str) -> None:

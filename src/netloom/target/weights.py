@@ -11,10 +11,20 @@ import numpy as np
 
 from netloom.target.cells import cell_features
 
-__all__ = ["Layer", "View", "Weights"]
+__all__ = ["Layer", "View", "Weights", "is_sparse", "numbers_in"]
 
 ROWS_AT_ONCE = 4096  # bounds the memory of a forward pass over many rows
 CLIP = 6.0  # standardised values beyond this many deviations are cut: one wild value must not rule the network
+
+
+def is_sparse(matrix: np.ndarray) -> bool:
+    """Whether a matrix of hidden weights is mostly zeros: a file then holds the other numbers and where they stand, 6 bytes each."""
+    return bool(6 * np.count_nonzero(matrix) + 100 < 2 * matrix.size)
+
+
+def numbers_in(matrix: np.ndarray) -> int:
+    """Numbers of a matrix of hidden weights that count: all of them, or those that are not 0 where most are."""
+    return int(np.count_nonzero(matrix)) if is_sparse(matrix) else matrix.size
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +117,9 @@ class Weights:
         for v in self.views:
             count += v.columns.size + v.centre.size + v.scale.size + (v.thresholds.size if v.cells else 0)
             count += 0 if v.knots is None or v.heights is None else v.knots.size + v.heights.size
-        return count + sum(a.weight.size + a.bias.size + (0 if a.onto is None else a.onto.size) for a in self.layers)
+        for a in self.layers:
+            count += a.bias.size + numbers_in(a.weight) + (0 if a.onto is None else numbers_in(a.onto))
+        return count
 
     def features(self, X: np.ndarray) -> np.ndarray:
         """All features (n, p) float32 of encoded columns ``X`` (n, d)."""

@@ -1,0 +1,80 @@
+"""Neurons that are rules: the leaves of a small forest, each the AND of a few thresholds (RuleFit, Friedman & Popescu 2008).
+
+Trees say where to cut and which cuts belong together, what gradients and ridge regressions find hard; how much a rule counts is left
+to the readout, like everything else. Two layers of ReLU neurons write a leaf down: one per cut, which grows as a value leaves its side,
+and one per leaf, 1 minus the sum of its cuts: 1 inside, 0 outside, linear in the gap between the nearest training values.
+"""
+
+import numpy as np
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.tree import BaseDecisionTree
+
+from netloom.loom.rows import Rows, spread
+from netloom.target.weights import Layer, View
+
+__all__ = ["rule_layers"]
+
+TREES = 24
+LEAVES, MORE_LEAVES, MANY_ROWS = 8, 16, 1000  # of a tree; more leaves from that many rows on
+READ_ROWS = 5000  # rows the forest learns from
+LEAST_ROWS = 3  # of a leaf
+NARROWEST = 0.02  # half width of a ramp in deviations: steeper ones would show the rounding of single precision
+
+
+def rule_layers(rows: Rows, view: View, at: int, first: int, seed: int) -> tuple[Layer, Layer] | None:
+    """Cuts and leaves of a forest on the values of ``view`` (number ``at`` of the network); the cuts will be its layer ``first``.
+
+    None where no tree finds anything to cut. The forest sees columns in the order of their keys, so that theirs does not matter.
+    """
+    read = rows.take(spread(rows, READ_ROWS))
+    values = view.values(read.X)
+    order = np.argsort(rows.columns[view.columns], kind="stable")
+    options = {
+        "n_estimators": TREES,
+        "max_leaf_nodes": MORE_LEAVES if rows.n >= MANY_ROWS else LEAVES,
+        "min_samples_leaf": LEAST_ROWS,
+        "max_features": 0.5,
+        "random_state": seed,
+    }
+    if read.codes is not None:
+        forest = RandomForestClassifier(**options).fit(values[:, order], read.codes, read.weight)
+    else:
+        targets = read.targets if read.targets.shape[1] > 1 else read.targets[:, 0]
+        forest = RandomForestRegressor(**options).fit(values[:, order], targets, read.weight)
+    seen = [np.unique(column) for column in values.T]
+    leaves = list(dict.fromkeys(leaf for tree in forest.estimators_ for leaf in _leaves(tree, order, seen)))
+    cuts = list(dict.fromkeys(cut for leaf in leaves for cut in leaf))
+    if not cuts:
+        return None
+    place = {cut: i for i, cut in enumerate(cuts)}
+    weight, bias = np.zeros((len(view.columns), len(cuts)), np.float32), np.zeros(len(cuts), np.float32)
+    for i, (column, above, side) in enumerate(cuts):
+        low, high = float(seen[column][above - 1]), float(seen[column][above])
+        slope = side * np.float32(np.float16(1 / max(high - low, 2 * NARROWEST)))
+        weight[column, i], bias[i] = slope, 0.5 - slope * (low + high) / 2
+    onto = np.zeros((len(cuts), len(leaves)), np.float32)
+    for j, leaf in enumerate(leaves):
+        onto[[place[cut] for cut in leaf], j] = -1
+    nothing = np.zeros((len(view.columns), len(leaves)), np.float32)
+    return Layer(at, weight, bias), Layer(at, nothing, np.ones(len(leaves), np.float32), (first,), onto)
+
+
+def _leaves(model: BaseDecisionTree, order: np.ndarray, seen: list[np.ndarray]) -> list[tuple[tuple[int, int, int], ...]]:
+    """The leaves of a tree, each its cuts (column, above, side).
+
+    A cut lies between the training values ``above - 1`` and ``above`` of its column (``seen``, sorted): a tree grown on a resampling may
+    have put its threshold elsewhere between them. Side 1 is left when the value grows, -1 when it falls.
+    """
+    tree = model.tree_
+    found: list[tuple[tuple[int, int, int], ...]] = []
+    waiting: list[tuple[int, dict[tuple[int, int], int]]] = [(0, {})]
+    while waiting:
+        node, cuts = waiting.pop()
+        if tree.children_left[node] < 0:
+            found.append(tuple(sorted((column, above, side) for (column, side), above in cuts.items())))
+            continue
+        column = int(order[tree.feature[node]])
+        above = int(np.searchsorted(seen[column], tree.threshold[node], side="right"))
+        for child, side in ((tree.children_left[node], 1), (tree.children_right[node], -1)):
+            waiting.append((int(child), cuts | {(column, side): above}))  # a later cut of the same side is the tighter one
+    return [cuts for cuts in found if cuts]

@@ -1,0 +1,97 @@
+"""Rules: leaves of a forest, written down as two layers of ReLU neurons."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+from netloom import Task, fit
+from netloom.loom import rules
+from netloom.loom.pool import weave_pool
+from netloom.loom.rows import canonical_rows
+from netloom.loom.rules import rule_layers
+from netloom.loom.views import make_view
+from netloom.target.network import TargetNetwork
+from netloom.target.weights import Weights, is_sparse
+from netloom.tasks import Schema
+
+
+def table(n=200, kind="classification", seed=0):
+    """Whole numbers, far apart, so that a rule is exactly 0 or 1; a product of two cuts decides."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({f"x{j}": rng.integers(0, 12, n) for j in range(4)} | {"flag": rng.integers(0, 2, n)})
+    signal = 2.0 * ((frame["x0"] > 5) & (frame["x1"] <= 7)) + frame["flag"] * (frame["x2"] > 3) + 0.1 * rng.normal(size=n)
+    y = signal.to_numpy() if kind == "regression" else np.where(signal > 1, "many", "few")
+    return Task.from_frame(frame, target=y, kind=kind)
+
+
+def rows_of(task):
+    return canonical_rows(Schema.learn(task.frame, named=task.named).encode(task.frame), task)
+
+
+def activations(layers, view, X):
+    """What the last of the layers gives."""
+    p = view.width + sum(layer.width for layer in layers)
+    weights = Weights((view,), tuple(layers), np.zeros((p, 1), np.float32), np.zeros(1, np.float32), np.zeros(1), np.ones(1))
+    return weights.features(X)[:, -layers[-1].width :]
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+@pytest.mark.parametrize("ranked", [False, True])
+def test_neurons_are_the_leaves_that_the_forest_itself_finds(kind, ranked):
+    rows = rows_of(table(kind=kind))
+    view = make_view(rows.X, rows.weight, ranked=ranked)
+    given = activations(rule_layers(rows, view, 0, 0, seed=3), view, rows.X)
+    forest = RandomForestClassifier if kind == "classification" else RandomForestRegressor
+    order = np.argsort(rows.columns, kind="stable")
+    values = view.values(rows.X)[:, order]
+    targets = rows.codes if kind == "classification" else rows.targets[:, 0]
+    forest = forest(rules.TREES, max_leaf_nodes=rules.LEAVES, min_samples_leaf=rules.LEAST_ROWS, max_features=0.5, random_state=3)
+    leaves = forest.fit(values, targets, rows.weight).apply(values)  # (n, trees)
+    expected = {tuple(leaves[:, t] == leaf) for t in range(leaves.shape[1]) for leaf in np.unique(leaves[:, t])}
+    assert {tuple(column > 0.5) for column in given.T} == expected - {tuple([True] * rows.n)}
+    assert np.minimum(given, 1 - given).max() < 1e-3  # slopes are kept in half precision
+
+
+def test_between_training_values_a_rule_is_a_ramp():
+    task = Task.from_frame(pd.DataFrame({"x": [0.0, 0, 0, 0, 10, 10, 10, 10]}), target=np.array(list("aaaabbbb")), kind="classification")
+    rows = rows_of(task.rows(np.arange(8)))
+    rows = rows.take(np.repeat(np.arange(rows.n), 4))  # equal rows were merged
+    view = make_view(rows.X, rows.weight)
+    given = activations(rule_layers(rows, view, 0, 0, seed=0), view, np.array([[-5.0], [0], [2.5], [5], [7.5], [10], [20]]))
+    low = given[:, given[0] == 1][:, 0]
+    np.testing.assert_allclose(low, [1, 1, 0.75, 0.5, 0.25, 0, 0], atol=1e-3)
+
+
+def test_the_order_of_columns_does_not_matter():
+    task = table()
+    task.frame["x3"] += np.linspace(
+        0, 0.5, task.n
+    )  # whole numbers alone make rows that are each other's permutation: their order is no one's
+    shuffled = Task.from_frame(task.frame[["flag", "x3", "x1", "x0", "x2"]], target=task.classes[task.y], kind="classification")
+    first, second = fit(task, families="cells + rules"), fit(shuffled, families="cells + rules")
+    np.testing.assert_allclose(first.predict_proba(task.frame), second.predict_proba(shuffled.frame), atol=1e-5)
+
+
+def test_where_nothing_can_be_cut_there_are_no_rules(loom):
+    task = Task.from_frame(pd.DataFrame({"x": [0.0, 1, 2, 3]}), target=np.array(list("abab")), kind="classification")
+    rows = rows_of(task)
+    assert rule_layers(rows, make_view(rows.X, rows.weight), 0, 0, seed=0) is None
+    assert "rules" not in weave_pool(loom, rows, parts={"cells", "rules"}).parts
+
+
+def test_rules_find_what_a_linear_model_cannot_and_are_kept_in_few_bytes(tmp_path):
+    task, fresh = table(600), table(600, seed=1)
+    network = fit(task, families="cells + rules")
+    linear = fit(task, families="linear")
+    right = [(model.predict(fresh.frame) == fresh.classes[fresh.y]).mean() for model in (network, linear)]
+    assert right[0] > right[1] + 0.08
+    cuts, leaves = network.weights.layers[-2:]
+    assert is_sparse(cuts.weight) and is_sparse(leaves.onto)
+    dense = 2 * (cuts.weight.size + leaves.onto.size)
+    assert network.n_bytes < dense
+    network.save(tmp_path / "m.netloom")
+    again = TargetNetwork.load(tmp_path / "m.netloom")
+    np.testing.assert_array_equal(again.predict_proba(fresh.frame), network.predict_proba(fresh.frame))
+    rows = [list(row) for row in fresh.frame.head(50).itertuples(index=False)]
+    np.testing.assert_allclose([again.predict_row(row) for row in rows], network.predict_proba(fresh.frame.head(50)), atol=1e-6)
