@@ -1,4 +1,4 @@
-"""Fuzzing of the two doors that strangers' bytes come through: a network's file and a table. Nothing but a NetloomError may come out.
+"""Fuzzing of the doors that strangers' bytes come through: a network's file, its memory, a table. Only a NetloomError may come out.
 
 `make fuzz` runs the slow test for 60 seconds (NETLOOM_FUZZ_SECONDS); `make test` runs a few fixed cases of each.
 Hypothesis shrinks what fails.
@@ -10,13 +10,15 @@ import time
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save as to_safetensors
 
-from netloom import TargetNetwork
+from netloom import TargetNetwork, Task
 from netloom.errors import NetloomError
+from netloom.refine import Memory
 from netloom.target import file
 from netloom.tasks.tables import read_table
 
@@ -33,11 +35,35 @@ FIELD = st.sampled_from(ODD) | st.text(max_size=6)
 
 
 def fuzz_network(woven, path):
-    """A property: a good file with some entries, tensors or bytes replaced loads and predicts, or is refused."""
-    tensors, document = file.read(woven / "classes.netloom")
-    raw = (woven / "classes.netloom").read_bytes()
+    """A property: a good network's file with some entries, tensors or bytes replaced loads and predicts, or is refused."""
+
+    def use():
+        network = TargetNetwork.load(path)
+        network.summary()
+        network.predict_row(["1", 2, 3, "red", True, 40.0, None])
+
+    return fuzz_file(woven / "classes.netloom", path, use)
+
+
+def fuzz_memory(woven, path):
+    """A property: so it is with a network's memory, which is loaded and given new rows."""
+    network, rows = TargetNetwork.load(woven / "good.netloom"), pd.read_csv(woven / "new.csv", parse_dates=["day"])
+    learned, new = (Task.from_frame(part, target="y", kind="regression") for part in (rows[:60], rows[60:]))
+    source = path.with_suffix(".good")
+    Memory.begin(network, learned).save(source)
+
+    def use():
+        memory = Memory.load(path)
+        network.update(new, memory, reweave="never").memory.save(path)
+
+    return fuzz_file(source, path, use)
+
+
+def fuzz_file(source, path, use):
+    """A property: ``use`` does its work on a spoiled copy of ``source`` at ``path``, or raises a NetloomError."""
+    tensors, document = file.read(source)
+    raw = source.read_bytes()
     values = [tensor for tensor in tensors.values() if tensor.ndim]
-    row = ["1", 2, 3, "red", True, 40.0, None]
 
     def places(content, at=()):
         for key in content if isinstance(content, dict) else range(len(content)):
@@ -84,9 +110,7 @@ def fuzz_network(woven, path):
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")  # numbers at the end of what a float holds
             try:
-                network = TargetNetwork.load(path)
-                network.summary()
-                network.predict_row(row)
+                use()
             except NetloomError as error:
                 assert "\n" not in str(error)
 
@@ -124,17 +148,22 @@ def configured(check, examples):
     return settings(max_examples=examples, deadline=None, database=None, suppress_health_check=quiet)(check)
 
 
-@pytest.mark.parametrize("door", ["network", "table"])
+def doors(woven, folder):
+    """The properties, by what a stranger may give."""
+    network, memory, table = (folder / name for name in ("f.netloom", "f.netloom.memory", "f.csv"))
+    return {"network": fuzz_network(woven, network), "memory": fuzz_memory(woven, memory), "table": fuzz_table(table)}
+
+
+@pytest.mark.parametrize("door", ["network", "memory", "table"])
 def test_a_few_hundred_cases(woven, tmp_path, door):
-    check = fuzz_network(woven, tmp_path / "f.netloom") if door == "network" else fuzz_table(tmp_path / "f.csv")
-    seed(0)(configured(check, 150))()
+    seed(0)(configured(doors(woven, tmp_path)[door], 150))()
 
 
 @pytest.mark.slow
 def test_as_many_cases_as_the_time_allows(woven, tmp_path):
     end, batches = time.monotonic() + SECONDS, 0
     while time.monotonic() < end:
-        for check in (fuzz_network(woven, tmp_path / "f.netloom"), fuzz_table(tmp_path / "f.csv")):
+        for check in doors(woven, tmp_path).values():
             seed(time.time_ns())(configured(check, 300))()
             batches += 1
     print(f"{300 * batches:,} cases in {SECONDS:.0f} s, nothing but refusals")

@@ -148,11 +148,24 @@ def test_a_tensor_that_does_not_fit_is_refused(woven, tmp_path, name, way):
         {"view0.columns": np.full(11, 99, np.int32)},
         {"view0.columns": np.full(11, -1, np.int32)},
         {"view0.many": np.array([99], np.int32)},
+        {"view0.columns": np.arange(11, dtype=np.int32)[::-1]},
+        {"view0.columns": np.zeros(11, np.int32)},
+        {"view1.many": np.zeros(10, np.int32)},
         {"extra.variance": np.zeros((3, 3), np.float32)},
         {"extra.code": np.zeros(3, np.float32)},
         {"extra.interval_quantiles": np.zeros((3, 1), np.float32)},
     ],
-    ids=["no such column", "column -1", "bends no column", "variance of another", "unknown", "quantiles of another"],
+    ids=[
+        "no such column",
+        "column -1",
+        "bends no column",
+        "columns backwards",
+        "a column eleven times",
+        "bends a column ten times",
+        "variance of another",
+        "unknown",
+        "quantiles of another",
+    ],
 )
 def test_tensors_with_impossible_numbers_are_refused(woven, tmp_path, tensors):
     not_loaded(forge(woven / "good.netloom", tmp_path / "bad.netloom", tensors=tensors))
@@ -215,6 +228,7 @@ def test_an_absent_entry_is_refused(woven, tmp_path, name):
         (("classes",), {"dtype": "object", "values": [{"os": "system"}, 1]}, "classes: the values"),
         (("layers", 0, "view"), 5, "reads a view that does not exist"),
         (("layers", 0, "earlier"), [0], "reads layers that come later"),
+        (("layers", 2, "earlier"), [0, 0], "reads a layer twice"),
         (("schema", "columns", 0, "low"), 1e300, "entry 'low' holds"),
         (("schema", "columns", 0, "kind"), "__class__", "is not one of"),
         (("schema", "columns", 6, "zone"), "../../../etc/passwd", "schema: column 6"),

@@ -94,7 +94,13 @@ NEVER = "--no-baselines --quiet"
         ("pretrain good.netloom", 4, "is not TOML"),
         ("pretrain new.csv", 4, "is not TOML"),
         ("pretrain nothing.toml --set steps", 2, "steps"),
+        # no command
         ("serve good.netloom", 2, "No such command"),
+        ("--bogus", 2, "No such option: --bogus"),
+        ("--bogus fit new.csv --target y", 2, "No such option: --bogus"),
+        ("-x", 2, "No such option: -x"),
+        ("--version=3", 2, "--version"),
+        ("--", 2, "Missing command"),
     ],
 )
 def test_an_impossible_option_is_one_line(refused, words, code, said):
@@ -140,6 +146,24 @@ def test_a_broken_suite_is_one_line(place, refused, index):
     refused("bench", ".", "--models", "constant", "--seeds", "0", "--out", "runs", "--quiet")
 
 
+def test_a_suite_whose_table_is_absent_is_one_line(place, refused):
+    (place / "index.csv").write_text("name,kind\nhouses,regression\n")
+    said = refused("bench", ".", "--models", "constant", "--seeds", "0", "--out", "runs", "--quiet", codes=(2,))
+    assert "table 'houses': regression/houses.parquet is not there" in said and not (place / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "content", [b"mine", b"a,b\n1,2", b"\xff\xfe\n\0", b"name,kind,seed\n1,2,x\n"], ids=["text", "table", "binary", "nearly"]
+)
+def test_a_runs_file_that_is_not_ours_is_left_alone(place, refused, content):
+    (place / "index.csv").write_text("name,kind\nhouses,regression\n")
+    (place / "regression").mkdir()
+    (place / "regression" / "houses.parquet").write_bytes(b"")
+    (place / "runs.csv").write_bytes(content)
+    said = refused("bench", ".", "--models", "constant", "--seeds", "0", "--out", ".", "--quiet", codes=(4,))
+    assert "not a CSV of this suite" in said
+
+
 # ------------------------------------------------------------------------------------------ paths
 
 WRITERS = {  # each command that writes, with the name it writes to
@@ -161,6 +185,33 @@ ENDINGS = {"fit": ".netloom", "refine": ".netloom", "predict": ".csv", "report":
 def test_a_place_that_cannot_be_written_is_one_line(place, refused, writer, out):
     (place / f"taken{ENDINGS[writer]}").mkdir()
     refused(*[out + ENDINGS[writer] if word == "OUT" else word for word in WRITERS[writer].split()])
+
+
+TRICKS = ["nowhere/../x", "dangling/../x", "good.netloom/../x", "link", "loop", "nowhere/../dangling/x"]
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("out", TRICKS)
+def test_dots_and_links_lead_where_the_system_says_or_nowhere(place, refused, writer, out):
+    """realpath would take ``nowhere/..`` away and write ``x``; the system knows no such place."""
+    ending = ENDINGS[writer]
+    os.symlink("gone", "dangling")
+    os.symlink(f"nowhere/../x{ending}", f"link{ending}")
+    os.symlink(f"loop{ending}", f"loop{ending}")
+    refused(*[out + ending if word == "OUT" else word for word in WRITERS[writer].split()], codes=(4,))
+
+
+@pytest.mark.parametrize("writer", [name for name in WRITERS if name != "fit"])  # fit writes as refine does, after more work
+def test_dots_through_a_linked_folder_lead_where_the_system_says(place, survives, writer):
+    ending = ENDINGS[writer]
+    (place / "elsewhere" / "deep").mkdir(parents=True)
+    os.symlink("elsewhere/deep", "door")
+    os.symlink(f"door/../y{ending}", f"link{ending}")  # a link to a file that is to be
+    for out, at in ((f"door/../x{ending}", f"x{ending}"), (f"link{ending}", f"y{ending}"))[writer == "refine" :]:
+        result = survives(*[out if word == "OUT" else word for word in WRITERS[writer].split()])
+        assert result.exit_code == 0, result.output
+        assert (place / "elsewhere" / at).stat().st_size and not (place / at).exists() and os.path.islink("door")
+    assert os.path.islink(f"link{ending}")
 
 
 @pytest.mark.parametrize("how", ["itself", "a link", "a hard link", "by a detour"])
@@ -185,6 +236,13 @@ def test_a_file_of_mine_is_not_replaced_by_a_network(place, refused, writer):
     (place / "diary.netloom").write_text("Dear diary\n")
     said = refused(*["diary.netloom" if word == "OUT" else word for word in WRITERS[writer].split()], codes=(4,))
     assert "exists and is not a network that can be read; give another --out, or --force" in said
+
+
+def test_an_update_reads_no_other_file_than_the_system(place, refused):
+    os.symlink("gone", "dangling")
+    os.symlink("nowhere/../good.netloom", "link.netloom")
+    for name in ("dangling/../good.netloom", "link.netloom"):
+        refused("update", name, "new.csv", "--table", "new.csv", "--quiet", codes=(4,))
 
 
 @pytest.mark.parametrize("name", ["-rf.netloom", "--help.netloom", "$(id).netloom", "a b.netloom", "é\u202e.netloom", "a;b&c|d.netloom"])

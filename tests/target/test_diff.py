@@ -96,3 +96,26 @@ def test_synthetic_rows_look_like_the_ones_that_were_learned(network):
     assert set(frame["colour"].dropna()) == {"red", "blue", "green"} and frame["colour"].isna().any()
     assert abs(frame["flag"].mean() - 0.3) < 0.2
     pd.testing.assert_frame_equal(frame, synthetic_frame(network, 2000, seed=1))
+
+
+def test_synthetic_rows_keep_how_columns_go_together_where_a_summary_does(make_network):
+    network, real = make_network(n=400)
+    frame, alone = synthetic_frame(network, 2000), synthetic_frame(replace(network, reference=None), 2000)
+    assert (
+        frame["size"].corr(frame["weight"]) > 0.7 * real["size"].corr(real["weight"]) > 0.5 > abs(alone["size"].corr(alone["weight"])) + 0.4
+    )
+    for made in (frame, alone):
+        assert made["age"].isna().mean() == pytest.approx(real["age"].isna().mean(), abs=0.05)
+        assert (made["colour"] == "red").mean() == pytest.approx((real["colour"] == "red").mean(), abs=0.05)
+        assert abs((made["day"] - real["day"].mean()).mean()) < pd.Timedelta(days=60)
+        assert network.predict(made).mean() == pytest.approx(network.predict(real).mean(), abs=0.3 * network.predict(real).std())
+
+
+@pytest.mark.parametrize("levels", [2, 5, 200, 400], ids=["two levels", "five", "some cut", "free text"])
+def test_synthetic_texts_are_read_as_the_ones_learned(levels):
+    rng = np.random.default_rng(0)
+    text = [f"level {i}" for i in (np.arange(400) if levels == 400 else (levels * rng.random(400) ** 3).astype(int))]
+    frame = pd.DataFrame({"text": text, "x": rng.normal(size=400)}).assign(y=[len(t) for t in text] + rng.normal(size=400))
+    network = Loom.pretrained().weave(Task.from_frame(frame, target="y"))
+    X, real = (network.schema.encode(table) for table in (synthetic_frame(network, 2000), frame))
+    assert np.abs(X.mean(axis=0) - real.mean(axis=0)).max() < 0.15 + 0.05 * np.abs(real).max()

@@ -328,7 +328,7 @@ def test_disk_full_in_the_middle_of_writing(good, monkeypatch):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch, pytest.raises(FileError, match="no space left on the disk \\(needs .* bytes\\); free some"):
-        patch.setattr("netloom.target.file.open", Full, raising=False)
+        patch.setattr("netloom.tasks.replacing.open", Full, raising=False)
         write(good, TENSORS, {})
     assert good.read_bytes() == before and len(list(good.parent.iterdir())) == 1
 

@@ -29,6 +29,14 @@ INTERRUPTED, PIPE_CLOSED, DISK = 130, 141, 4  # as a shell reports SIGINT and SI
 class _Commands(TyperGroup):
     """Runs a command; what goes wrong becomes one line on standard error and an exit code."""
 
+    def make_context(self, info_name: Any, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        if not args:  # shows the help, as an error of typer's
+            return super().make_context(info_name, args, parent, **extra)
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except _WrongUse as error:  # before any command
+            raise _wrong_use(error) from None
+
     def invoke(self, ctx: Any) -> Any:
         try:
             result = super().invoke(ctx)
@@ -38,9 +46,7 @@ class _Commands(TyperGroup):
             _say(" ".join(str(error).split()))
             raise typer.Exit(error.exit_code) from None
         except _WrongUse as error:  # an option that is unknown, absent or not of its type
-            use = getattr(error, "ctx", None)
-            _say(f"{' '.join(error.format_message().split()).rstrip('.')}; see {use.command_path if use else 'netloom'} --help")
-            raise typer.Exit(error.exit_code) from None
+            raise _wrong_use(error) from None
         except KeyboardInterrupt:
             _say(f"interrupted; {ctx.obj or 'nothing was written'}")
             raise typer.Exit(INTERRUPTED) from None
@@ -97,6 +103,12 @@ def _options(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
 ) -> None:
     pass
+
+
+def _wrong_use(error: Any) -> typer.Exit:
+    use = getattr(error, "ctx", None)
+    _say(f"{' '.join(error.format_message().split()).rstrip('.')}; see {use.command_path if use else 'netloom'} --help")
+    return typer.Exit(error.exit_code)
 
 
 def _say(line: str) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from netloom.cli.options import Json
 from netloom.cli.show import print_json, progress
-from netloom.errors import ConfigError, FileError
+from netloom.errors import ConfigError
 
 __all__ = ["bench"]
 
@@ -33,14 +33,9 @@ def bench(
         raise ConfigError(f"--seeds {seeds!r}: must be numbers by commas, e.g. 0,1,2") from None
     if min(splits) < 0:
         raise ConfigError(f"--seeds {seeds!r}: must be 0 or more")
-    from netloom.evaluate.suite import read_index, run
+    from netloom.evaluate.suite import run
     from netloom.evaluate.summary import summarise
 
-    read_index(folder)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"{str(out)!r}: cannot make this folder: {error.strerror}") from None
     ctx.find_root().obj = f"finished lines are in {out / 'runs.csv'}, and the same command goes on from there"
     chosen, only = (text.split(",") if text else None for text in (models, tables))
     with progress(quiet) as tell:

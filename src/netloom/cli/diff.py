@@ -31,7 +31,7 @@ def diff(
     if as_json:
         print_json(found.to_dict())
         return
-    typer.echo("architecture: " + ("as before" if not found.architecture else ""))
+    typer.echo("architecture:" if found.architecture else "architecture: as before")
     for name, a, b in found.architecture:
         typer.echo(f"  {name:<14} {_short(a)} -> {_short(b)}")
     if found.same_neurons:
@@ -46,8 +46,9 @@ def diff(
     moving = [c for c in found.columns if abs(c[2] - c[1]) > 0]
     if moving:
         typer.echo("columns (how far predictions move when it is shuffled):")
+        width = max(14, *(min(len(name), 60) for name, _, _ in moving))
         for name, a, b in moving:
-            typer.echo(f"  {name:<14} {a:.4f} -> {b:.4f}")
+            typer.echo(f"  {_short(name):<{width}} {a:.4f} -> {b:.4f}")
     if found.examples:
         typer.echo("rows that moved most:")
         for row, a, b in found.examples:

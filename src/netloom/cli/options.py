@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from netloom.errors import BudgetError, ConfigError, FileError
+from netloom.tasks.replacing import pointed_at
 
 if TYPE_CHECKING:
     from netloom.target.budget import Budget
 
-__all__ = ["BUDGET_HELP", "TABLE_HELP", "Json", "Threads", "parse_budget", "same_file", "use_threads", "writable_network"]
+__all__ = ["BUDGET_HELP", "TABLE_HELP", "Json", "Threads", "check_place", "parse_budget", "same_file", "use_threads", "writable_network"]
 
 Threads = Annotated[int, typer.Option(min=1, help="Threads for computing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -77,12 +78,7 @@ def writable_network(out: Path | None, table: str, force: bool) -> Path:
         if table == "-":
             raise ConfigError("--out is needed when the table comes from standard input, e.g. --out prices.netloom")
         out = Path(re.sub(r"(?i)(\.(csv|tsv|txt|parquet|jsonl|ndjson))?(\.gz)?$", "", Path(table).name) + ".netloom")
-    if out.is_dir():
-        raise FileError(f"{str(out)!r} is a folder; give the name of a file in it")
-    if not out.parent.is_dir():
-        raise FileError(f"{str(out.parent)!r}: there is no such folder; make it first")
-    if not os.access(out.parent, os.W_OK):
-        raise FileError(f"{str(out.parent)!r}: no permission to write in this folder")
+    check_place(out, "m.netloom")
     if same_file(out, table):
         raise ConfigError(f"--out {str(out)!r} is the table itself; give another name")
     if out.exists() and not force:
@@ -93,6 +89,20 @@ def writable_network(out: Path | None, table: str, force: bool) -> Path:
         except FileError:
             raise FileError(f"{str(out)!r} exists and is not a network that can be read; give another --out, or --force") from None
     return out
+
+
+def check_place(out: Path, example: str) -> None:
+    """FileError where no file can be written, for its folder's sake or a link's; said before the work, not after it."""
+    if out.is_dir():
+        raise FileError(f"{str(out)!r} is a folder; give the name of a file in it, e.g. {str(out / example)!r}")
+    try:
+        folder = Path(pointed_at(str(out))).parent
+    except OSError as error:
+        raise FileError(f"{str(out)!r}: {error.strerror}; give another name") from None
+    if not folder.is_dir():
+        raise FileError(f"{str(folder)!r}: there is no such folder; make it first")
+    if not os.access(folder, os.W_OK):
+        raise FileError(f"{str(folder)!r}: no permission to write in this folder")
 
 
 def same_file(first: str | Path, second: str | Path) -> bool:

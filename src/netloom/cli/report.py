@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from netloom.cli.options import TABLE_HELP, Threads, same_file, use_threads
+from netloom.cli.options import TABLE_HELP, Threads, check_place, same_file, use_threads
 from netloom.errors import ConfigError, FileError
 
 __all__ = ["report"]
@@ -51,12 +50,7 @@ def report(
 
 def _check_out(path: Path, network: Path, data: str | None, force: bool) -> None:
     """FileError or ConfigError early where the report cannot or must not be written: only an HTML page is replaced, unless forced."""
-    if path.is_dir():
-        raise FileError(f"{str(path)!r} is a folder; give the name of a file in it, e.g. {str(path / 'report.html')!r}")
-    if not path.parent.is_dir():
-        raise FileError(f"{str(path.parent)!r}: there is no such folder; make it first")
-    if not os.access(path.parent, os.W_OK):
-        raise FileError(f"{str(path.parent)!r}: no permission to write in this folder")
+    check_place(path, "report.html")
     if same_file(path, network) or (data is not None and same_file(path, data)):
         raise ConfigError(f"--out {str(path)!r} is what is read; give another name")
     if path.exists() and not force:

@@ -56,5 +56,6 @@ def update(
         return
     typer.echo(f"{done.action}: {done.why}")
     loss = "log loss" if done.network.classes is not None else "squared error (in squared deviations)"
-    typer.echo(f"{loss} of new rows before they were learned: {done.prequential:.4f}, promised {done.promised:.4f}")
+    promised = f", promised {done.promised:.4f}" if done.memory.errors.of else ""
+    typer.echo(f"{loss} of new rows before they were learned: {done.prequential:.4f}{promised}")
     typer.echo(f"{done.rows:,} new rows, {done.memory.rows:,} in all; memory in {memory_path(network)}")

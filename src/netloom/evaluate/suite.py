@@ -120,7 +120,7 @@ def run(
 
     Raises
     ------
-    ConfigError : an unknown model or table; FileError : no suite, or a CSV that is not of this kind
+    ConfigError : an unknown model, or a table that is unknown or not there; FileError : no suite, or a CSV that is not of this kind
     """
     index, out = read_index(suite), Path(out)
     names = [str(name) for name in index["name"]]
@@ -135,8 +135,11 @@ def run(
     for model in models:
         if model not in (fits if fits is not None else [*NETWORKS, *BASELINES]):
             raise ConfigError(f"model '{model}': unknown; choose from {', '.join(fits or [*NETWORKS, *BASELINES])}")
-    done = _begin(out)
     kinds: dict[str, Any] = dict(zip(index["name"].astype(str), index["kind"], strict=True))
+    for name in names:
+        if not _table(suite, kinds[name], name).is_file():
+            raise ConfigError(f"table '{name}': {_table(suite, kinds[name], name)} is not there; get it, or name others with tables")
+    done = _begin(out)
     todo = [Job(str(suite), name, kinds[name], seed, model) for name in names for seed in seeds for model in models]
     todo = [job for job in todo if job.key not in done]
     progress = progress or _say
@@ -150,7 +153,7 @@ def run_one(job: Job, fit: Fit | None = None) -> dict[str, Any]:
     """One line of the CSV: load, split, fit, predict, score; an exception becomes its `error`."""
     row: dict[str, Any] = {"name": job.name, "kind": job.kind, "seed": job.seed, "model": job.model}
     try:
-        frame = pd.read_parquet(Path(job.suite) / job.kind / f"{job.name}.parquet")
+        frame = pd.read_parquet(_table(job.suite, job.kind, job.name))
         task = Task.from_frame(frame, target="target", kind=job.kind)
         train, test = halves(task, job.seed)
         row |= {"n_train": len(train), "n_test": len(test)}
@@ -237,20 +240,32 @@ def _one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
+def _table(suite: str | os.PathLike, kind: str, name: str) -> Path:
+    return Path(suite) / kind / f"{name}.parquet"
+
+
 def _begin(out: Path) -> set[tuple[str, int, str]]:
     """Make the CSV, or cut off a torn last line; returns what is in it."""
     if not out.exists():
-        out.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FileError(f"{str(out.parent)!r}: cannot make this folder: {error.strerror}") from None
         _write(out, COLUMNS)
         return set()
-    whole = out.read_bytes()
-    if not whole.endswith(b"\n"):
+    content = out.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    try:
+        lines = csv.DictReader(io.StringIO(whole.decode("utf-8")))
+        if tuple(lines.fieldnames or ()) != COLUMNS:
+            raise ValueError
+        done = {(line["name"], int(line["seed"]), line["model"]) for line in lines}
+    except (ValueError, TypeError, csv.Error):
+        raise FileError(f"{out}: not a CSV of this suite (its columns differ); give another file") from None
+    if len(whole) < len(content):
         with open(out, "r+b") as file:
-            file.truncate(whole.rfind(b"\n") + 1)
-    lines = list(csv.DictReader(io.StringIO(whole[: whole.rfind(b"\n") + 1].decode("utf-8"))))
-    if tuple(next(csv.reader(io.StringIO(whole.decode("utf-8"))), ())) != COLUMNS:
-        raise FileError(f"{out}: not a CSV of this suite (its columns differ); give another file")
-    return {(line["name"], int(line["seed"]), line["model"]) for line in lines}
+            file.truncate(len(whole))
+    return done
 
 
 def _append(out: Path, row: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ __all__ = ["Fused", "fuse", "ramps"]
 class Fused:
     """``total = features @ weight + flags + codes + bias`` gives every neuron's reading of the table and the readout's (E = H + O columns).
 
-    features : [z | tanh 2z | cos 2z | min((2z)^2, 28) | steps], each of all views.
+    features : [z | cos 2z | min((2z)^2, 28) | tanh 2z | steps], each of all views.
     edges : (levels + 1,) columns of ``total`` where the neurons of each depth begin, the last is where the outputs do.
     onto : per depth after the first, and at last for the outputs: from all neurons before (their number, H).
     shift : (O,) added to outputs.
@@ -80,7 +80,7 @@ def _side_by_side(plan: Plan, weight: np.ndarray, starts: np.ndarray) -> tuple[n
             kind.append(part)
     rows = [np.concatenate([np.zeros(0, dtype=int), *kind]).astype(int) for kind in kinds]
     parabola = weight[rows[3]]  # clip(z^2 - 1, -3, 6) / 2 = min((2z)^2, 28) / 8 - 1/2
-    return np.concatenate([weight[rows[0]], weight[rows[1]], weight[rows[2]], parabola / 8, weight[rows[4]]]), -parabola.sum(axis=0) / 2
+    return np.concatenate([weight[rows[0]], weight[rows[2]], parabola / 8, weight[rows[1]], weight[rows[4]]]), -parabola.sum(axis=0) / 2
 
 
 def ramps(knots: np.ndarray, heights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:

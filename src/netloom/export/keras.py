@@ -54,8 +54,8 @@ def to_keras(network: TargetNetwork) -> Any:
         numbers = inputs["numbers"]
         missing = ops.isnan(numbers)
         x = ops.where(missing, _row(plan.column("fill")), numbers)
-        bounded = ops.minimum(ops.maximum(x, _row(plan.column("low"))), _row(plan.column("high")))
-        x = ops.where(ops.isinf(x), bounded, ops.clip(x, -LARGEST, LARGEST))
+        furthest = ops.where(ops.greater(x, 0.0), _row(plan.column("high")), _row(plan.column("low")))  # minimum() rounds to 32 bits
+        x = ops.where(ops.isinf(x), furthest, ops.clip(x, -LARGEST, LARGEST))
         views = [_view(ops, x, view) if len(view.slots) else None for view in plan.views]
         flags = ops.cast(ops.take(missing, np.array(plan.flags), axis=1), "float32") if plan.flags else None
     rows = ops.add(inputs["codes"], plan.offsets[None, :-1]) if plan.codes else None

@@ -32,8 +32,14 @@ __all__ = ["to_onnx", "write"]
 DENSE = 200_000  # numbers in a matrix that scales all columns at once; wider tables are scaled column by column
 
 
-def to_onnx(network: TargetNetwork, *, grouped: bool = False) -> Any:
-    """The network as an ``onnx.ModelProto``, checked by ``onnx.checker``; ``grouped``: an input per kind of column, not per column."""
+def to_onnx(network: TargetNetwork, *, grouped: bool = False, label: bool = True) -> Any:
+    """The network as an ``onnx.ModelProto``, checked by ``onnx.checker``.
+
+    Parameters
+    ----------
+    grouped : an input per kind of column, not per column
+    label : the most likely class is an output; without it only the chances are, and one row takes a tenth less
+    """
     plan = make_plan(network)
     fused = fuse(plan, pairs=network.classes is not None)
     graph = Graph()
@@ -44,11 +50,12 @@ def to_onnx(network: TargetNetwork, *, grouped: bool = False) -> Any:
         graph.output(values, "values", np.float64, fused.shift.shape)
     else:
         chances = graph.add("Softmax", outputs, axis=1)
-        best = graph.add("ArgMax", outputs, axis=1, keepdims=0)
-        whole = network.classes.dtype.kind in "iu"
-        labels = network.classes.astype(np.int64) if whole else np.array(class_names(network), dtype=object)
-        graph.output(graph.add("Gather", labels, best), "label", np.int64 if whole else np.str_, ())
-        graph.output(chances, "chances", np.float32, (len(labels),))
+        if label:
+            best = graph.add("ArgMax", outputs, axis=1, keepdims=0)
+            whole = network.classes.dtype.kind in "iu"
+            labels = network.classes.astype(np.int64) if whole else np.array(class_names(network), dtype=object)
+            graph.output(graph.add("Gather", labels, best), "label", np.int64 if whole else np.str_, ())
+        graph.output(chances, "chances", np.float32, (len(network.classes),))
     document = describe(network, plan) | {"inputs": inputs.described}
     model = graph.model("netloom", {"netloom": as_json(document)}, ", ".join(network.target_names))
     onnx.checker.check_model(model, full_check=True)
@@ -61,7 +68,7 @@ def write(network: TargetNetwork, name: str) -> bytes:
 
 
 def _features(graph: Graph, plan: Plan, numbers: str | None, order: list[int]) -> list[str]:
-    """z of all views, tanh 2z, cos 2z, (2z)^2, steps: each (n, ...) float; none without numbers."""
+    """z of all views, cos 2z, (2z)^2, and tanh of 2z and of the steps: each (n, ...) float; none without numbers."""
     slots = np.concatenate([np.zeros(0, dtype=int), *[view.slots for view in plan.views]]).astype(int)
     if not len(slots) or numbers is None:
         return []
@@ -72,14 +79,14 @@ def _features(graph: Graph, plan: Plan, numbers: str | None, order: list[int]) -
     thresholds = np.concatenate([view.thresholds for view in plan.views])  # (M, 4)
     U = sum(len(view.slots) + view.knots.shape[1] * len(view.ranked) for view in plan.views)
     tame = all(np.abs(view.heights).max(initial=0) <= CLIP for view in plan.views)
-    if tame and U * max(len(order), len(slots) + 5 * len(many)) <= DENSE:
-        z, twice, steps = _dense(graph, plan, numbers, place, many, thresholds)
+    if tame and U * max(len(order), len(slots) + 6 * len(many)) <= DENSE:
+        z, twice, bent = _dense(graph, plan, numbers, place, many, thresholds)
     else:
-        z, twice, steps = _column_by_column(graph, plan, numbers, place, many, thresholds)
+        z, twice, bent = _column_by_column(graph, plan, numbers, place, many, thresholds)
     if not len(many):
         return [z]
     square = graph.add("Min", graph.add("Mul", twice, twice), np.float32(28))
-    return [z, graph.add("Tanh", twice), graph.add("Cos", twice), square, graph.add("Tanh", steps)]
+    return [z, graph.add("Cos", twice), square, graph.add("Tanh", bent)]
 
 
 def _dense(graph: Graph, plan: Plan, numbers: str, place: np.ndarray, many: np.ndarray, thresholds: np.ndarray) -> tuple[str, str, str]:
@@ -109,13 +116,13 @@ def _dense(graph: Graph, plan: Plan, numbers: str, place: np.ndarray, many: np.n
     u = graph.add("Clip", graph.add("Gemm", numbers, A, np.concatenate(shift)), np.float64(-CLIP), np.float64(CLIP))
     u = graph.add("Cast", u, to="float")
     simple = edges[-1] == len(scale)  # no ranks: u is z
-    bent = [2 * B[:, many], np.repeat(3 * B[:, many], 4, axis=1)]
-    bent_shift = [2 * c[many], (3 * (c[many][:, None] - thresholds)).ravel()]
+    bent = [2 * B[:, many], 2 * B[:, many], np.repeat(3 * B[:, many], 4, axis=1)]  # the first for cos and square, the rest for tanh
+    bent_shift = [2 * c[many], 2 * c[many], (3 * (c[many][:, None] - thresholds)).ravel()]
     if not len(many):
         return (u if simple else graph.add("Gemm", u, B.astype(np.float32), c.astype(np.float32))), "", ""
     W, b = np.concatenate([*([] if simple else [B]), *bent], axis=1), np.concatenate([*([] if simple else [c]), *bent_shift])
     all_of_it = graph.add("Gemm", u, W.astype(np.float32), b.astype(np.float32))
-    sizes = [*([] if simple else [len(c)]), len(many), 4 * len(many)]
+    sizes = [*([] if simple else [len(c)]), len(many), 5 * len(many)]
     parts = graph.split(all_of_it, sizes)
     return (u, parts[0], parts[1]) if simple else (parts[0], parts[1], parts[2])
 
@@ -147,14 +154,15 @@ def _column_by_column(
     bent = graph.add("Gather", z, many, axis=1)
     apart = graph.add("Sub", graph.add("Unsqueeze", bent, np.array([2])), thresholds[None].astype(np.float32))
     steps = graph.add("Reshape", graph.add("Mul", apart, np.float32(3)), np.array([0, 4 * len(many)]))
-    return z, graph.add("Mul", bent, np.float32(2)), steps
+    twice = graph.add("Mul", bent, np.float32(2))
+    return z, twice, graph.add("Concat", twice, steps, axis=1)
 
 
 def _outputs(graph: Graph, plan: Plan, fused: Fused, features: list[str], inputs: onnx_columns.Inputs) -> str:
     """Logits (n, C), or values (n, O) without their constant, float."""
     total: Any = fused.bias.astype(np.float32)
     if inputs.codes is not None:
-        table = fused.codes.copy() if len(fused.codes) else np.zeros((1, len(fused.bias)))
+        table = fused.codes[inputs.rows] if len(fused.codes) else np.zeros((1, len(fused.bias)))
         table[: inputs.first] += fused.bias  # every row of the table has exactly one of the first column's codes
         rows = graph.add("Gather", table.astype(np.float32), inputs.codes)  # (n, c, E)
         total = graph.add("ReduceSum", rows, np.array([1]), keepdims=0)

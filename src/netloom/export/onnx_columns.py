@@ -25,7 +25,8 @@ HALVES = 10  # bits of the length of a text; longer ones count as 2**HALVES - 1 
 class Inputs:
     """Names of results: ``numbers`` (n, q) double, nothing missing, column i is slot ``order[i]``; ``codes`` (n, c) rows of the table of
     codes; ``flags`` (n, f) bool, what is missing, column i of slot ``flag_slots[i]``. None where there are none. ``described`` says what
-    each input takes, ``first`` how many rows the first column of codes has."""
+    each input takes. ``rows`` (R,) is which of the plan's codes each row of the table stands for, the first ``first`` of them for the
+    first column."""
 
     numbers: str | None
     order: list[int]
@@ -33,6 +34,7 @@ class Inputs:
     flags: str | None
     flag_slots: list[int]
     described: list[dict[str, Any]]
+    rows: np.ndarray
     first: int
 
 
@@ -41,6 +43,7 @@ def missing_text(levels: tuple[str, ...]) -> str:
     return next(text for text in ("", "<missing>", *(f"<missing {i}>" for i in range(len(levels) + 1))) if text not in levels)
 
 
+ROWS = 500  # of a table of texts in every column: larger ones take much space
 GROUPS = {"number": "numbers", "boolean": "numbers", "date": "dates", "category": "texts", "constant": "texts"}
 
 
@@ -72,11 +75,10 @@ def read(graph: Graph, network: TargetNetwork, plan: Plan, *, grouped: bool) -> 
         assert isinstance(column, Category)
         parts.append(_extra(graph, column, sources.one(plan.slots[i].column), sources.missing[plan.slots[i].column]))
     order += extras
-    codes = _codes(graph, plan, sources)
+    codes, rows, first = _codes(graph, plan, sources)
     if codes is None and not flags and not any(len(view.slots) for view in plan.views):  # something must say how many rows there are
         codes = _nothing(graph, sources.one(wanted[0]), columns[wanted[0]].kind)
-    first = plan.codes[0].size if plan.codes else 1
-    return Inputs(_joined(graph, parts), order, codes, _joined(graph, flags), flag_slots, described, first)
+    return Inputs(_joined(graph, parts), order, codes, _joined(graph, flags), flag_slots, described, rows, first)
 
 
 class _Sources:
@@ -154,9 +156,10 @@ def _clean(graph: Graph, plan: Plan, slots: list[int], x: str) -> tuple[str, str
     return x, missing
 
 
-def _codes(graph: Graph, plan: Plan, sources: _Sources) -> str | None:
-    """Rows of the table of codes (n, c)."""
+def _codes(graph: Graph, plan: Plan, sources: _Sources) -> tuple[str | None, np.ndarray, int]:
+    """Rows of the table of codes (n, c), which code of the plan each row of the table is, and how many are of the first column."""
     offsets = plan.offsets.tolist()
+    every, first = np.arange(max(offsets[-1], 1)), plan.codes[0].size if plan.codes else 1
     if "texts" in sources.groups and plan.codes:  # all texts at once: what a text is in any column, then what it is in its own
         words = sorted({level for code in plan.codes for level in code.levels} | set(sources.missing.values()))
         what = graph.add("LabelEncoder", "texts", keys_strings=words, values_int64s=list(range(len(words))), default_int64=len(words))
@@ -164,17 +167,19 @@ def _codes(graph: Graph, plan: Plan, sources: _Sources) -> str | None:
         for code, offset in zip(plan.codes, offsets, strict=False):
             own = {level: i for i, level in enumerate(code.levels)} | {sources.missing[code.column]: code.missing}
             tables.append([offset + own.get(word, code.unseen) for word in words] + [offset + code.unseen])
-        if len(tables) == 1:
-            return graph.add("Gather", np.array(tables[0]), what)
-        at = np.arange(len(tables)) * (len(words) + 1)
-        return graph.add("Gather", np.concatenate(tables), graph.add("Add", what, at[None]))
+        if len(tables) > 1:
+            what = graph.add("Add", what, np.arange(len(tables))[None] * len(tables[0]))
+        rows = np.concatenate(tables)
+        if len(rows) <= ROWS:  # the table may as well be in the order of the texts
+            return what, rows, len(tables[0])
+        return graph.add("Gather", rows, what), every, first
     found = []
     for code, offset in zip(plan.codes, offsets, strict=False):
         keys = [*code.levels, sources.missing[code.column]]
         values = [*range(offset, offset + len(code.levels)), offset + code.missing]
         text = sources.one(code.column)
         found.append(graph.add("LabelEncoder", text, keys_strings=keys, values_int64s=values, default_int64=offset + code.unseen))
-    return _joined(graph, found)
+    return _joined(graph, found), every, first
 
 
 def _extra(graph: Graph, column: Category, text: str, missing: str) -> str:

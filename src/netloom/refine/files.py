@@ -16,6 +16,7 @@ from netloom.refine.memory import Memory, feature_print, readout_print
 from netloom.refine.regenerate import Updated, update
 from netloom.target.network import TargetNetwork
 from netloom.tasks import Task
+from netloom.tasks.replacing import pointed_at
 
 __all__ = ["memory_path", "update_file"]
 
@@ -41,7 +42,10 @@ def update_file(path: str | os.PathLike[str], task: Task, *, learned: Task | Non
     FileError : if a file cannot be read or written
     DataError : if rows or memory are not the network's
     """
-    path = os.path.realpath(os.fspath(path))
+    try:
+        path = pointed_at(os.fspath(path))  # the memory lies beside the file, not beside a link to it
+    except OSError as error:
+        raise FileError(f"{os.fspath(path)}: cannot be read ({error.strerror}); check the path") from None
     with _alone(path):
         _finish(path)
         network = TargetNetwork.load(path)
@@ -105,7 +109,7 @@ def _alone(path: str) -> Iterator[None]:
         yield
         return
     try:
-        handle = os.open(os.path.dirname(path), os.O_RDONLY)
+        handle = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
     except OSError as error:
         raise FileError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     try:

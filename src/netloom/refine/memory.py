@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,6 +22,7 @@ from netloom.refine.again import same_task
 from netloom.refine.prequential import Prequential
 from netloom.refine.readout import Readout, RowSums, features_of, is_closed, targets_for
 from netloom.target import file
+from netloom.target.description import HEADS
 from netloom.target.network import TargetNetwork
 from netloom.tasks import Task
 
@@ -92,6 +94,15 @@ class Memory:
         """DataError unless the memory belongs to the network."""
         if feature_print(network) != self.features or readout_print(network) not in self.readouts:
             raise DataError("the memory belongs to another network (refitted or refined since?); begin a new one from the table it learned")
+        classes, outputs = network.classes, network.weights.readout.shape[1]
+        fits = self.readout.theta.shape == (len(network.weights.readout) + 1, outputs) and self.X.shape[1] == len(network.schema.features)
+        fits &= self.readout.head == network.architecture.get("head", self.readout.head)
+        if classes is None:
+            fits &= self.y.shape[1:] == (outputs,) and (not len(self.errors.residuals) or self.errors.residuals.shape[1] == outputs)
+        else:
+            fits &= self.y.ndim == 1 and self.y.dtype.kind in "iu" and bool(((self.y >= 0) & (self.y < len(classes))).all())
+        if not fits:
+            raise DataError("the memory does not fit its network, so it is damaged or forged; begin a new one from the table it learned")
 
     def learned(self) -> np.ndarray:
         """Which of the kept rows the network has learned (n,)."""
@@ -124,25 +135,11 @@ class Memory:
     def load(cls, path: str | os.PathLike[str]) -> Memory:
         """Read it; FileError in one line if it is cut, forged or not a memory."""
         tensors, header = file.read(path, max_bytes=MAX_BYTES)
+        if header.get("memory") != FORMAT:
+            raise FileError(f"{path}: not the memory of a network; give the .netloom.memory file that netloom update wrote")
         try:
-            if header.get("memory") != FORMAT:
-                raise FileError(f"{path}: not the memory of a network; give the .netloom.memory file that netloom update wrote")
-            readout = Readout(header["head"], tensors["mean"], tensors["prior"], float(header["penalty"]), float(header["factor"]),
-                              tensors["start"], tensors["gradient"], tensors["theta"])  # fmt: skip
-            sums, q = None, len(readout.theta)
-            if "gram" in tensors:
-                gram = np.zeros((q, q))
-                gram[np.tril_indices(q)] = tensors["gram"]
-                sums = RowSums(gram + np.tril(gram, -1).T, tensors["cross"])
-            errors = Prequential(losses=tensors["losses"], residuals=tensors["residuals"], **header["errors"])
-            made = cls(header["features"], tuple(header["readouts"]), readout, sums, tensors["X"], tensors["y"], tensors["weight"],
-                       int(header["pending"]), int(header["rows"]), int(header["woven"]), int(header["dropped"]), errors,
-                       tuple(header["seen"]))  # fmt: skip
-            _belongs(made)
-            return made
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-            if isinstance(error, FileError):
-                raise
+            return _put_together(tensors, header)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
             raise FileError(f"{path}: its parts do not fit together ({type(error).__name__}); the file is damaged or forged") from None
 
 
@@ -212,13 +209,36 @@ def _promised(network: TargetNetwork) -> Prequential:
     return Prequential()
 
 
-def _belongs(memory: Memory) -> None:
-    """ValueError if parts have shapes that no memory has."""
-    r, n = memory.readout, len(memory.X)
-    q, outputs = r.theta.shape
-    fits = r.mean.shape == r.prior.shape == (q - 1,) and r.start.shape == r.gradient.shape == (q, outputs)
-    fits &= memory.X.ndim == 2 and memory.weight.shape == (n,) and len(memory.y) == n and 0 <= memory.pending <= n
-    fits &= memory.sums is None or memory.sums.cross.shape == (q, outputs)
-    fits &= (memory.sums is not None) == is_closed(r.head)
-    if not fits:
-        raise ValueError("shapes")
+def _put_together(tensors: dict[str, np.ndarray], header: dict[str, Any]) -> Memory:
+    """The memory in a file; ValueError, or what a wrong entry raises, unless everything is of its kind and shape."""
+    t = {name: value if name == "y" else value.astype(np.float64) for name, value in tensors.items()}
+    q, outputs = t["theta"].shape
+    problem = (t["mean"], t["prior"], header["penalty"], header["factor"], t["start"], t["gradient"], t["theta"])
+    readout = Readout(header["head"], *problem)
+    sums = None
+    if is_closed(readout.head):
+        _need(t["gram"].shape == (q * (q + 1) // 2,) and t["cross"].shape == (q, outputs))
+        gram = np.zeros((q, q))
+        gram[np.tril_indices(q)] = t["gram"]
+        sums = RowSums(gram + np.tril(gram, -1).T, t["cross"])
+    counts = {name: header[name] for name in ("pending", "rows", "woven", "dropped")}
+    e = header["errors"]
+    errors = Prequential(e["promised"], e["spread"], e["of"], t["losses"], t["residuals"], e["rows"], e["total"])
+    readouts, seen = tuple(header["readouts"]), tuple(header["seen"])
+    memory = Memory(header["features"], readouts, readout, sums, t["X"], t["y"], t["weight"], errors=errors, seen=seen, **counts)
+    n = len(memory.X)
+    _need(readout.mean.shape == readout.prior.shape == (q - 1,) and readout.start.shape == readout.gradient.shape == (q, outputs))
+    _need(memory.X.ndim == 2 and memory.weight.shape == (n,) and memory.y.ndim in (1, 2) and len(memory.y) == n)
+    _need(errors.losses.ndim == 1 and errors.residuals.ndim == 2)
+    _need(readout.head in HEADS and isinstance(header["readouts"], list) and isinstance(header["seen"], list))
+    _need(all(isinstance(text, str) for text in (memory.features, *readouts, *seen)))
+    _need(all(type(count) is int and 0 <= count < 2**53 for count in (*counts.values(), errors.of, errors.rows)) and memory.pending <= n)
+    numbers = (readout.penalty, readout.factor, errors.promised, errors.spread, errors.total)
+    _need(all(type(number) in (int, float) and math.isfinite(number) for number in numbers))
+    _need(readout.penalty > 0 and readout.factor > 0 and bool((memory.weight >= 0).all()))
+    return memory
+
+
+def _need(fine: bool) -> None:
+    if not fine:
+        raise ValueError

@@ -18,6 +18,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 from scipy.special import softmax
 
+from netloom.errors import DataError
 from netloom.refine.again import members_of
 from netloom.refine.prior import prior_scales
 from netloom.target.network import TargetNetwork
@@ -92,7 +93,10 @@ class Readout:
             sums = RowSums.of(A, targets, weight) if sums is None else sums  # type: ignore[arg-type]
             left = (sums.gram + sums.gram.T) / 2 + np.diag(hold)
             right = sums.cross + self.gradient + hold[:, None] * self.start
-            return cho_solve(cho_factor(left, lower=True), right)
+            try:
+                return cho_solve(cho_factor(left, lower=True), right)
+            except (np.linalg.LinAlgError, ValueError):  # not positive, or infinite
+                raise DataError("the sums of all rows cannot be solved; begin a new memory from the table the network learned") from None
         assert A is not None
 
         def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:

@@ -6,15 +6,13 @@ columns.py, rows.py, given.py (a table given to it), architecture.py, card.py; s
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
 from typing import Any
 
 from netloom import __version__
-from netloom.errors import FileError
 from netloom.report.given import look_at
 from netloom.report.page import build_page
+from netloom.target.file import write_bytes
 from netloom.target.network import TargetNetwork
 from netloom.target.reference import learn_reference
 
@@ -53,18 +51,4 @@ def write_report(
     ------
     FileError : if the file cannot be written
     """
-    text = make_report(network, data, data_name=data_name, file=file).encode("utf-8", "replace")
-    folder, name = os.path.split(os.path.realpath(os.fsdecode(path)))
-    beside = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(6)}.tmp")
-    try:
-        with open(beside, "xb") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(beside, os.path.join(folder, name))
-    except BaseException as error:  # an interrupt too
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        if isinstance(error, OSError):
-            raise FileError(f"{os.fsdecode(path)!r}: cannot be written ({error.strerror or error}); check the path and the disk") from None
-        raise
+    write_bytes(path, make_report(network, data, data_name=data_name, file=file).encode("utf-8", "replace"))

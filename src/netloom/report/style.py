@@ -57,6 +57,6 @@ footer{margin-top:2.5rem;color:var(--soft);font-size:.85rem}
 --badpaper:#fff;--c0:#0b5f85;--c1:#b3611a;--c2:#2e7332;--c3:#8a3a78;--c4:#665900}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 body{font-size:10pt}main{max-width:none;padding:0}nav{display:none}
-.card,figure,tr,li{break-inside:avoid}h2,h3,section>p{break-after:avoid}section{margin-top:1.2rem}
+.card,figure,tr,li,p{break-inside:avoid}h2,h3,section>p{break-after:avoid}section{margin-top:1.2rem}
 .grid{grid-template-columns:repeat(3,1fr);gap:.5rem}.wide{grid-template-columns:repeat(2,1fr)}.scroll{overflow:visible}}
 """

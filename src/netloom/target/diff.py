@@ -28,7 +28,7 @@ class Difference:
     ----------
     architecture : (what, old, new) of everything that differs
     same_neurons : whether only the readout has changed
-    rows : how many, and ``source`` where from ("given" or "synthetic": columns drawn independently)
+    rows : how many, and ``source`` where from ("given" or "synthetic": drawn from what the old network still knows of its rows)
     behaviour : numbers by name: for classes ``agree`` (share of rows with the same label) and ``moved`` (mean total variation of the
     chances);
         for values ``moved`` (root mean square, in deviations of the old predictions) and ``correlation``; ``largest`` for both

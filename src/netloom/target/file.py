@@ -9,14 +9,12 @@ The same content gives the same bytes. Layout: 8 bytes length, that many bytes o
 from __future__ import annotations
 
 import codecs
-import contextlib
 import difflib
 import errno
 import json
 import math
 import os
 import re
-import secrets
 import stat
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +23,7 @@ import numpy as np
 from safetensors.numpy import save as to_safetensors
 
 from netloom.errors import FileError
+from netloom.tasks.replacing import replace_file
 
 __all__ = ["FORMAT", "MAX_BYTES", "encode", "read", "write", "write_bytes"]
 
@@ -101,13 +100,15 @@ def _bytes(path: str, max_bytes: int) -> bytes:
     """The file's content, at most max_bytes of it."""
     shown = _line(path)
     try:
-        found = os.stat(path).st_mode
-        if stat.S_ISDIR(found):
+        found = os.stat(path)
+        if stat.S_ISDIR(found.st_mode):
             raise FileError(f"{shown}: is a folder; give the .netloom file in it")
-        if not stat.S_ISREG(found):  # opening a pipe would wait for ever
+        if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for ever
             raise FileError(f"{shown}: is not a regular file; give a .netloom file")
-        with open(path, "rb") as file:
-            data = file.read(max_bytes + 1)
+        data = b""
+        if found.st_size <= max_bytes:
+            with open(path, "rb") as file:
+                data = file.read(max_bytes + 1)
     except (FileNotFoundError, NotADirectoryError):
         raise FileError(f"{shown}: no such file{_closest(path)}") from None
     except PermissionError:
@@ -116,7 +117,7 @@ def _bytes(path: str, max_bytes: int) -> bytes:
         raise
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise FileError(f"{shown}: cannot be read ({_reason(error)}); check the path and the disk") from None
-    if len(data) > max_bytes:
+    if max(found.st_size, len(data)) > max_bytes:
         raise FileError(f"{shown}: larger than the limit of {_size(max_bytes)}; not a woven network, or pass a larger max_bytes")
     return data
 
@@ -255,48 +256,25 @@ def encode(path: str, tensors: dict[str, np.ndarray], header: dict[str, Any]) ->
 
 
 def _replace(path: str, data: bytes) -> None:
-    """Write beside, fsync, move into place; whatever happens, no temporary file is left."""
     try:
-        target = os.path.realpath(path)  # through a link, to what it points at
-        mode = _mode(path, target)
-        folder, name = os.path.split(target)
-        beside = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(6)}.tmp")
-        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-        try:
-            with open(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            if mode is not None:
-                os.chmod(beside, mode)
-            os.replace(beside, target)
-        except BaseException:  # an interrupt too
-            with contextlib.suppress(OSError):
-                os.unlink(beside)
-            raise
-    except FileError:
-        raise
+        _check_place(path)
+        replace_file(path, data)
     except (OSError, ValueError) as error:
+        if isinstance(error, FileError):
+            raise
         raise FileError(f"{_line(path)}: {_not_written(path, error, len(data))}") from None
-    with contextlib.suppress(OSError):  # the move itself survives a power cut; not every system can
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
-def _mode(path: str, target: str) -> int | None:
-    """The mode of the file that is replaced, None if there is none."""
+def _check_place(path: str) -> None:
+    """FileError where something other than a file stands."""
     try:
-        found = os.stat(target).st_mode
+        found = os.stat(path).st_mode
     except FileNotFoundError:
-        return None
+        return
     if stat.S_ISDIR(found):
         raise FileError(f"{_line(path)}: is a folder; give a file name in it, like {_line(os.path.join(path, 'm.netloom'))}")
     if not stat.S_ISREG(found):
         raise FileError(f"{_line(path)}: is not a regular file; give a path on a disk")
-    return stat.S_IMODE(found)
 
 
 def _not_written(path: str, error: Exception, size: int) -> str:

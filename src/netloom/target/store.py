@@ -138,6 +138,8 @@ def _view(tensors: dict[str, np.ndarray], v: int, entry: dict[str, Any], d: int)
     _check(entry["cells"] in (True, False), f"view {v} is not described")
     _check(columns.ndim == 1 and k > 0 and (columns >= 0).all() and (columns < d).all(), f"view {v} reads columns that do not exist")
     _check(many.ndim == 1 and (many >= 0).all() and (many < k).all(), f"view {v} bends columns that it does not read")
+    for places in (columns, many):  # one row and many rows take different ways through them, which agree only then
+        _check(bool((np.diff(places) > 0).all()), f"view {v} has columns twice or out of order")
     centre, scale = get("centre").astype(np.float64), get("scale").astype(np.float64)
     _check(centre.shape == (k,) and scale.shape == (k,) and (scale > 0).all(), f"view {v} has a wrong scaling")
     thresholds = get("thresholds").astype(np.float32) if entry["cells"] else np.zeros((m, 4), np.float32)
@@ -154,6 +156,7 @@ def _layer(tensors: dict[str, np.ndarray], t: int, entry: dict[str, Any], views:
     view, inputs, earlier = entry["view"], entry["inputs"], entry["earlier"]
     _check(type(view) is int and 0 <= view < len(views), f"layer {t} reads a view that does not exist")
     _check(isinstance(earlier, list) and all(type(e) is int and 0 <= e < t for e in earlier), f"layer {t} reads layers that come later")
+    _check(len(set(earlier)) == len(earlier), f"layer {t} reads a layer twice")
     bias = tensors[f"layer{t}.bias"].astype(np.float32)
     _check(bias.ndim == 1, f"layer {t} has a wrong shape")
     _check(type(inputs) is int and inputs in (len(views[view].columns), views[view].width), f"layer {t} does not fit its view")

@@ -6,7 +6,6 @@ interrupt leaves the old file or the new one, never half of one.
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import difflib
 import gzip
@@ -25,6 +24,7 @@ import pandas as pd
 from netloom.errors import DataError, FileError
 from netloom.tasks.columns.column import is_missing, shorten
 from netloom.tasks.delimited import as_dates, decode, read_delimited
+from netloom.tasks.replacing import replace_file
 
 ENDINGS = ".csv, .tsv, .jsonl, .ndjson or .parquet, each also with .gz"
 KNOWN = {
@@ -86,38 +86,25 @@ def write_table(frame: pd.DataFrame, target: str | os.PathLike) -> None:
         return
     if "\0" in str(target):
         raise FileError(f"{str(target)!r}: cannot write it: a name holds no zero byte")
-    path = Path(os.path.realpath(target))  # a link keeps its place: what it points to is replaced
-    suffixes = [suffix.lower() for suffix in path.suffixes]
+    path = os.fspath(target)
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
     packed = suffixes[-1:] == [".gz"]
     ending = (suffixes[:-1] if packed else suffixes)[-1:]
     if not ending or ending[0] not in _WRITERS:
         raise FileError(f"{str(target)!r}: the ending must be {ENDINGS}")
     content = _WRITERS[ending[0]](frame, repr(str(target)))
-    replace_file(path, gzip.compress(content, mtime=0) if packed else content)
+    _replace(path, gzip.compress(content, mtime=0) if packed else content)
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write bytes beside the path and move them there at once; FileError if that is impossible."""
-    if path.exists() and not path.is_file() and not path.is_dir():  # a device or a pipe cannot be replaced
-        try:
-            path.write_bytes(content)
-        except OSError as error:
-            raise _cannot("write", str(path), error) from None
-        return
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def _replace(path: str, content: bytes) -> None:
+    """Write bytes in one move; a device or a pipe cannot be replaced and is written to."""
     try:
-        with open(beside, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException as error:
-        if not isinstance(error, FileExistsError):
-            with contextlib.suppress(OSError):
-                beside.unlink()
-        if isinstance(error, OSError):
-            raise _cannot("write", str(path), error) from None
-        raise
+        if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+            Path(path).write_bytes(content)
+        else:
+            replace_file(path, content)
+    except OSError as error:
+        raise _cannot("write", path, error) from None
 
 
 def _content(source: Any) -> tuple[bytes, str]:
