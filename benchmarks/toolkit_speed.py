@@ -112,16 +112,17 @@ def batched(name: str, gradients: bool, rounds: int) -> dict[str, object]:
     )
 
 
-def overhead(name: str, rows: int, gradients: bool, rounds: int) -> dict[str, object]:
-    """One task through the target beside the bare module; 20 calls per timing."""
+def overhead(name: str, rows: int, gradients: bool, new: bool, rounds: int) -> dict[str, object]:
+    """One task through the target beside the bare module; 20 calls per timing. ``new``: every call brings other weights than the last."""
     make, shape = TARGETS[name]
     module = make()
     target = hypernetize(module)
-    parameters = {key: tensor[None].requires_grad_(gradients) for key, tensor in target.initial().items()}
+    networks = [{key: tensor[None].clone().requires_grad_(gradients) for key, tensor in target.initial().items()} for _ in range(1 + new)]
     x = torch.randn(1, rows, *shape)
 
     def ours():
-        for _ in range(20):
+        for i in range(20):
+            parameters = networks[i % len(networks)]
             out = first(target(parameters, x))
             if gradients:
                 torch.autograd.grad(out.sum(), list(parameters.values()))
@@ -135,7 +136,7 @@ def overhead(name: str, rows: int, gradients: bool, rounds: int) -> dict[str, ob
     with torch.set_grad_enabled(gradients):
         plain, lent, ratio = paired(bare, ours, rounds)
     return dict(
-        what="one task",
+        what="one task, new weights at each call" if new else "one task, the same weights again",
         target=name,
         tasks=1,
         rows=rows,
@@ -218,7 +219,8 @@ def main() -> None:
     torch.manual_seed(0)
     if options.only != "generators":
         rows = [batched(name, gradients, options.rounds) for name in TARGETS for gradients in (False, True)]
-        sizes = [(name, count, gradients) for name in list(TARGETS)[:4] for count in (10, 256) for gradients in (False, True)]
+        kinds = ((False, False), (False, True), (True, True))  # gradients, new weights
+        sizes = [(name, count, *kind) for name in list(TARGETS)[:4] for count in (10, 256) for kind in kinds]
         write(options.out / "toolkit_speed.csv", rows + [overhead(*size, options.rounds) for size in sizes])
     if options.only != "speed":
         write(options.out / "toolkit_generators.csv", [generator_cost(kind) for kind in GENERATORS])
