@@ -57,8 +57,8 @@ TARGETS = {  # name: (module, shape of one row)
 }
 
 
-def paired(one, other, rounds: int) -> tuple[float, float, float]:
-    """Median process seconds of each and the median of the ratios other / one, alternating."""
+def paired(one, other, rounds: int) -> tuple[float, float, list[float]]:
+    """Median process seconds of each and the quartiles of the ratios other / one, alternating."""
     one(), other()
     ones, others = [], []
     for _ in range(rounds):
@@ -66,7 +66,7 @@ def paired(one, other, rounds: int) -> tuple[float, float, float]:
             began = time.process_time()
             call()
             taken.append(time.process_time() - began)
-    return statistics.median(ones), statistics.median(others), statistics.median(b / a for a, b in zip(ones, others, strict=True))
+    return statistics.median(ones), statistics.median(others), statistics.quantiles([b / a for a, b in zip(ones, others, strict=True)])
 
 
 def first(out):
@@ -98,7 +98,7 @@ def batched(name: str, gradients: bool, rounds: int) -> dict[str, object]:
                 torch.autograd.grad(out.sum(), list(one.parameters()))
 
     with torch.set_grad_enabled(gradients):
-        fast, slow, ratio = paired(together, loop, rounds)
+        fast, slow, ratios = paired(together, loop, rounds)
     return dict(
         what="batched",
         target=name,
@@ -108,7 +108,8 @@ def batched(name: str, gradients: bool, rounds: int) -> dict[str, object]:
         path=target.path,
         ours_us=round(fast * 1e6),
         other_us=round(slow * 1e6),
-        ratio=f"{ratio:.2f}",
+        ratio=f"{ratios[1]:.2f}",
+        quartiles=f"{ratios[0]:.2f} to {ratios[2]:.2f}",
     )
 
 
@@ -134,7 +135,7 @@ def overhead(name: str, rows: int, gradients: bool, new: bool, rounds: int) -> d
                 torch.autograd.grad(out.sum(), list(module.parameters()))
 
     with torch.set_grad_enabled(gradients):
-        plain, lent, ratio = paired(bare, ours, rounds)
+        plain, lent, ratios = paired(bare, ours, rounds)
     return dict(
         what="one task, new weights at each call" if new else "one task, the same weights again",
         target=name,
@@ -144,7 +145,8 @@ def overhead(name: str, rows: int, gradients: bool, new: bool, rounds: int) -> d
         path=target.path,
         ours_us=round(lent / 20 * 1e6),
         other_us=round(plain / 20 * 1e6),
-        ratio=f"{ratio:.2f}",
+        ratio=f"{ratios[1]:.2f}",
+        quartiles=f"{ratios[0]:.2f} to {ratios[2]:.2f}",
     )
 
 

@@ -21,13 +21,14 @@ __all__ = ["Kept"]
 class Kept:
     """Tensors are known by identity and by torch's count of their changes in place (which ``.data`` goes around)."""
 
-    __slots__ = ("dtype", "first", "known", "lendable", "sound", "tasks")
+    __slots__ = ("candidate", "dtype", "first", "known", "lendable", "sound", "tasks")
 
     def __init__(self) -> None:
         self.known: list[tuple[str, Any, int]] = []  # name, weak reference, count of changes
         self.lendable: list[tuple[Slot, Tensor]] | None = None  # of one task: the weights without their first dimension
         self.sound = False  # whether all numbers were looked at and are finite
         self.tasks = 0
+        self.candidate: Any = None  # weak reference to the first tensor of the last call that was not known
 
     def has(self, given: Mapping[str, Tensor]) -> bool:
         """Whether these are the tensors of the last call, unchanged, and no gradient flows to them."""
@@ -42,18 +43,20 @@ class Kept:
         return self.first.tensor.dtype is self.dtype  # the module may have been moved
 
     def keep(self, slots: Mapping[str, Slot], given: Mapping[str, Tensor], tasks: int) -> None:
-        """Remember tensors that no gradient flows to; of others nothing: they, and their graph, are let go."""
-        self.tasks, self.sound, self.lendable = tasks, False, None
+        """Remember tensors that come for the second time and that no gradient flows to; of others nothing: they are let go."""
+        self.tasks, self.sound, self.lendable, self.known = tasks, False, None, []
         self.first = next(iter(slots.values()))
-        graph = torch.is_grad_enabled()
-        self.known = []
+        first = given[self.first.name]
+        if self.candidate is None or self.candidate() is not first:
+            self.candidate = ref(first)
+            return
+        graph, known = torch.is_grad_enabled(), []
         for name in slots:
             tensor = given[name]
             if (graph and tensor.requires_grad) or tensor.is_inference():  # those count no changes
-                self.known = []
                 return
-            self.known.append((name, ref(tensor), tensor._version))
-        self.dtype = self.first.tensor.dtype
+            known.append((name, ref(tensor), tensor._version))
+        self.known, self.dtype = known, self.first.tensor.dtype
 
     def __deepcopy__(self, memo: Any) -> Kept:
         return Kept()

@@ -182,7 +182,7 @@ def run_fused_raw(call: Call, layers: Layers, folds: tuple[int, ...]) -> Any:
     forwards = []
     for layer, parameters, buffers in layers:
         given = {attribute: call.parameters[name] for attribute, name in parameters.items()}
-        own = {attribute: call.buffers[name] for attribute, name in buffers.items()}
+        own = {attribute: call.buffers[name] for attribute, name in buffers.items()} if buffers else {}
         forwards.append((layer, partial(FUSED[type(layer)], Lent(layer, call.tasks, dim, given, own))))
     with through_layers():
         return call_patched(forwards, call.module, args, kwargs)
