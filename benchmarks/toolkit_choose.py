@@ -2,7 +2,7 @@
 
 Tasks: y = a tanh(b x + c), a in [-2, 2], b in [.5, 2], c in [-1, 1], x in [-3, 3]; ten points are read.
 
-    python benchmarks/toolkit_choose.py [--iterations 1000] [--seeds 2]       # writes results/toolkit_choose.csv
+    python benchmarks/toolkit_choose.py [--iterations 1000] [--seeds 3]       # writes results/toolkit_choose.csv
 
 Mean squared error on 1,000 fixed tasks after few iterations: what is easy to train, not what is possible. Costs: toolkit_speed.py.
 """
@@ -81,13 +81,14 @@ def train(kind: str, seed: int, iterations: int) -> dict[str, object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--iterations", type=int, default=1000)
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first", type=int, default=0, help="the first seed; if not 0, rows are added to the file")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "toolkit_choose.csv")
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    with options.out.open("w", newline="") as file:
-        for seed in range(options.seeds):
+    with options.out.open("a" if options.first else "w", newline="") as file:
+        for seed in range(options.first, options.first + options.seeds):
             for kind in GENERATORS:
                 row = train(kind, seed, options.iterations)
                 if seed == 0 and kind == next(iter(GENERATORS)):

@@ -57,8 +57,8 @@ TARGETS = {  # name: (module, shape of one row)
 }
 
 
-def paired(one, other, rounds: int) -> tuple[float, float, float]:
-    """Median process seconds of each and the median of the ratios other / one, alternating."""
+def paired(one, other, rounds: int) -> tuple[float, float, list[float]]:
+    """Median process seconds of each and the quartiles of the ratios other / one, alternating."""
     one(), other()
     ones, others = [], []
     for _ in range(rounds):
@@ -66,7 +66,7 @@ def paired(one, other, rounds: int) -> tuple[float, float, float]:
             began = time.process_time()
             call()
             taken.append(time.process_time() - began)
-    return statistics.median(ones), statistics.median(others), statistics.median(b / a for a, b in zip(ones, others, strict=True))
+    return statistics.median(ones), statistics.median(others), statistics.quantiles([b / a for a, b in zip(ones, others, strict=True)])
 
 
 def first(out):
@@ -98,7 +98,7 @@ def batched(name: str, gradients: bool, rounds: int) -> dict[str, object]:
                 torch.autograd.grad(out.sum(), list(one.parameters()))
 
     with torch.set_grad_enabled(gradients):
-        fast, slow, ratio = paired(together, loop, rounds)
+        fast, slow, ratios = paired(together, loop, rounds)
     return dict(
         what="batched",
         target=name,
@@ -108,20 +108,22 @@ def batched(name: str, gradients: bool, rounds: int) -> dict[str, object]:
         path=target.path,
         ours_us=round(fast * 1e6),
         other_us=round(slow * 1e6),
-        ratio=f"{ratio:.2f}",
+        ratio=f"{ratios[1]:.2f}",
+        quartiles=f"{ratios[0]:.2f} to {ratios[2]:.2f}",
     )
 
 
-def overhead(name: str, rows: int, gradients: bool, rounds: int) -> dict[str, object]:
-    """One task through the target beside the bare module; 20 calls per timing."""
+def overhead(name: str, rows: int, gradients: bool, new: bool, rounds: int) -> dict[str, object]:
+    """One task through the target beside the bare module; 20 calls per timing. ``new``: every call brings other weights than the last."""
     make, shape = TARGETS[name]
     module = make()
     target = hypernetize(module)
-    parameters = {key: tensor[None].requires_grad_(gradients) for key, tensor in target.initial().items()}
+    networks = [{key: tensor[None].clone().requires_grad_(gradients) for key, tensor in target.initial().items()} for _ in range(1 + new)]
     x = torch.randn(1, rows, *shape)
 
     def ours():
-        for _ in range(20):
+        for i in range(20):
+            parameters = networks[i % len(networks)]
             out = first(target(parameters, x))
             if gradients:
                 torch.autograd.grad(out.sum(), list(parameters.values()))
@@ -133,9 +135,9 @@ def overhead(name: str, rows: int, gradients: bool, rounds: int) -> dict[str, ob
                 torch.autograd.grad(out.sum(), list(module.parameters()))
 
     with torch.set_grad_enabled(gradients):
-        plain, lent, ratio = paired(bare, ours, rounds)
+        plain, lent, ratios = paired(bare, ours, rounds)
     return dict(
-        what="one task",
+        what="one task, new weights at each call" if new else "one task, the same weights again",
         target=name,
         tasks=1,
         rows=rows,
@@ -143,7 +145,8 @@ def overhead(name: str, rows: int, gradients: bool, rounds: int) -> dict[str, ob
         path=target.path,
         ours_us=round(lent / 20 * 1e6),
         other_us=round(plain / 20 * 1e6),
-        ratio=f"{ratio:.2f}",
+        ratio=f"{ratios[1]:.2f}",
+        quartiles=f"{ratios[0]:.2f} to {ratios[2]:.2f}",
     )
 
 
@@ -218,7 +221,8 @@ def main() -> None:
     torch.manual_seed(0)
     if options.only != "generators":
         rows = [batched(name, gradients, options.rounds) for name in TARGETS for gradients in (False, True)]
-        sizes = [(name, count, gradients) for name in list(TARGETS)[:4] for count in (10, 256) for gradients in (False, True)]
+        kinds = ((False, False), (False, True), (True, True))  # gradients, new weights
+        sizes = [(name, count, *kind) for name in list(TARGETS)[:4] for count in (10, 256) for kind in kinds]
         write(options.out / "toolkit_speed.csv", rows + [overhead(*size, options.rounds) for size in sizes])
     if options.only != "speed":
         write(options.out / "toolkit_generators.csv", [generator_cost(kind) for kind in GENERATORS])

@@ -4,12 +4,11 @@ The same block is used for every step, so any number of blocks can be woven. Cos
 weighted by the cell values themselves, there is never a token per cell.
 """
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from netloom.target.cells import K
+from netloom.toolkit.attend import attend
 
 __all__ = ["Attention", "Block"]
 
@@ -32,15 +31,8 @@ class Attention(nn.Module):
         nn.init.normal_(self.out.weight, std=0.02)
 
     def forward(self, x: Tensor, y: Tensor, log_weight: Tensor | None = None) -> Tensor:
-        B, a, D = x.shape
-        b = y.shape[1]
-        q = self.query(self.norm_x(x)).view(B, a, self.heads, -1).transpose(1, 2)  # (B, heads, a, D / heads)
-        k, v = self.key_value(self.norm_y(y)).view(B, b, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
-        scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])  # (B, heads, a, b)
-        if log_weight is not None:
-            scores = scores + log_weight[:, None, None]
-        mixed = torch.softmax(scores, -1) @ v  # written out: the backward of scaled_dot_product_attention is slow on CPU
-        return self.out(mixed.transpose(1, 2).reshape(B, a, D))
+        key, value = self.key_value(self.norm_y(y)).chunk(2, -1)
+        return self.out(attend(self.query(self.norm_x(x)), key, value, self.heads, log_weight))
 
 
 class Block(nn.Module):

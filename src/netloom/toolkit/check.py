@@ -23,9 +23,10 @@ def check_tensors(slots: Mapping[str, Slot], given: Mapping[str, Tensor], kind: 
         _explain_names(slots, given, kind)
     tasks = -1
     for name, slot in slots.items():
-        own, tensor = slot.tensor, given[name]
+        held, attribute = slot.held[0]
+        own, tensor = held[attribute], given[name]
         shape = tensor.shape
-        if tasks >= 0 and shape == (tasks, *own.shape) and tensor.dtype is own.dtype and tensor.device == own.device:
+        if tasks >= 0 and shape[1:] == own.shape and shape[:1] == (tasks,) and tensor.dtype is own.dtype and tensor.device == own.device:
             continue  # as it should be
         if shape[1:] != own.shape or len(shape) != own.ndim + 1:
             hint = "the first dimension is the tasks: use [None] for one task" if shape == own.shape else "one tensor per task, stacked"
@@ -68,7 +69,7 @@ def looks_finite(out: Any) -> bool:
 def check_inputs(tasks: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     """Every tensor among the inputs has the tasks as its first dimension."""
     for name, value in (*enumerate(args), *kwargs.items()) if kwargs else enumerate(args):
-        if isinstance(value, Tensor) and value.ndim and value.shape[0] == tasks:
+        if isinstance(value, Tensor) and value.shape[:1] == (tasks,):
             continue
         for tensor in value if isinstance(value, tuple | list) else (value,):
             if not isinstance(tensor, Tensor):

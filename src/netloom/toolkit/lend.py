@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,38 +14,34 @@ __all__ = ["call_patched", "call_with"]
 
 def call_with(
     module: nn.Module,
-    parameters: Iterable[tuple[Slot, Tensor]],
-    buffers: Iterable[tuple[Slot, Tensor]],
+    parameters: Sequence[tuple[Slot, Tensor]],
+    buffers: Sequence[tuple[Slot, Tensor]],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
     """``module(*args, **kwargs)`` with these tensors in the slots; lent buffers keep what the module writes into them."""
     own: list[tuple[dict[str, Any], str, Any]] = []
-    recurrent: list[nn.RNNBase] = []
-    views = list(buffers)
     try:
         for slot, tensor in parameters:
-            for owner, attribute in slot.places:
-                held = owner._parameters
+            for held, attribute in slot.held:
                 own.append((held, attribute, held[attribute]))
-                held[attribute] = tensor  # type: ignore[assignment]  # what functional_call does; __setattr__ would refuse a non-parameter
-                if isinstance(owner, nn.RNNBase):
-                    recurrent.append(owner)
-        for slot, tensor in views:
-            for owner, attribute in slot.places:
-                own.append((owner._buffers, attribute, owner._buffers[attribute]))
-                owner._buffers[attribute] = tensor
+                held[attribute] = tensor  # what functional_call does; __setattr__ would refuse a non-parameter
+        for slot, tensor in buffers:
+            for held, attribute in slot.held:
+                own.append((held, attribute, held[attribute]))
+                held[attribute] = tensor
         out = module(*args, **kwargs)
-        for slot, tensor in views:  # a module may bind a new tensor instead of writing into the old one
+        for slot, tensor in buffers:  # a module may bind a new tensor instead of writing into the old one
             now = slot.tensor
             if now is not tensor:
                 tensor.copy_(now)
         return out
     finally:
-        for held, attribute, tensor in reversed(own):
+        for held, attribute, tensor in own:
             held[attribute] = tensor
-        for layer in recurrent:
-            layer._init_flat_weights()  # recurrent layers keep a second list of their weights
+        for slot, _ in parameters:
+            for layer in slot.recurrent:
+                layer._init_flat_weights()
 
 
 def call_patched(

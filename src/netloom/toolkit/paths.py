@@ -25,6 +25,7 @@ __all__ = [
     "Layers",
     "Plan",
     "fused_layers",
+    "lendable",
     "run_fused",
     "run_fused_raw",
     "run_loop",
@@ -48,6 +49,7 @@ class Call:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     tasks: int
+    lendable: list[tuple[Slot, Tensor]] | None = None  # of one task: weights without their first dimension
 
     def key(self) -> Any:
         """What a plan depends on: mode, gradients, sizes apart from B and n."""
@@ -87,12 +89,17 @@ def task_of(value: Any, b: int) -> Any:
     return tree_unflatten([leaf[b] if isinstance(leaf, Tensor) else leaf for leaf in leaves], spec)
 
 
+def lendable(slots: dict[str, Slot], parameters: Mapping[str, Tensor]) -> list[tuple[Slot, Tensor]]:
+    """The weights of one task, as its module takes them."""
+    return [(slot, parameters[name].squeeze(0)) for name, slot in slots.items()]
+
+
 def run_single(call: Call, plan: Plan | None = None) -> Any:
     """One task: its weights are lent to the module, which is called as it is."""
-    parameters = [(slot, call.parameters[name].squeeze(0)) for name, slot in call.slots.items()]
-    buffers = [(slot, call.buffers[name][0]) for name, slot in call.buffer_slots.items()]
-    args = tuple(arg.squeeze(0) if isinstance(arg, Tensor) else task_of(arg, 0) for arg in call.args)
-    kwargs = {name: task_of(value, 0) for name, value in call.kwargs.items()}
+    parameters = call.lendable or lendable(call.slots, call.parameters)
+    buffers = [(slot, call.buffers[name][0]) for name, slot in call.buffer_slots.items()] if call.buffers else []
+    args = tuple([arg.squeeze(0) if isinstance(arg, Tensor) else task_of(arg, 0) for arg in call.args])  # a list: no generator to set up
+    kwargs = {name: task_of(value, 0) for name, value in call.kwargs.items()} if call.kwargs else {}
     out = call_with(call.module, parameters, buffers, args, kwargs)
     if isinstance(out, Tensor):
         return out.unsqueeze(0)
@@ -175,7 +182,7 @@ def run_fused_raw(call: Call, layers: Layers, folds: tuple[int, ...]) -> Any:
     forwards = []
     for layer, parameters, buffers in layers:
         given = {attribute: call.parameters[name] for attribute, name in parameters.items()}
-        own = {attribute: call.buffers[name] for attribute, name in buffers.items()}
+        own = {attribute: call.buffers[name] for attribute, name in buffers.items()} if buffers else {}
         forwards.append((layer, partial(FUSED[type(layer)], Lent(layer, call.tasks, dim, given, own))))
     with through_layers():
         return call_patched(forwards, call.module, args, kwargs)

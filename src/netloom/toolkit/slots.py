@@ -21,20 +21,21 @@ Predicate = Callable[[str, nn.Parameter, nn.Module], bool]
 Selection = str | type | Predicate | Sequence["str | type | Predicate"] | None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)  # not frozen: read at every call
 class Slot:
     """One tensor of the module: its first name, all its names, and (owner, attribute) of every place that holds it."""
 
     name: str
     names: tuple[str, ...]
     places: tuple[tuple[nn.Module, str], ...]
+    held: tuple[tuple[dict[str, Tensor], str], ...]  # the same places: the owner's own dict of parameters or buffers, attribute
+    recurrent: tuple[nn.RNNBase, ...] = ()  # owners that keep a second list of their weights
 
     @property
     def tensor(self) -> Tensor:
         """What the module holds there now."""
-        owner, attribute = self.places[0]
-        held = owner._parameters if attribute in owner._parameters else owner._buffers
-        return held[attribute]  # type: ignore[return-value]
+        held, attribute = self.held[0]
+        return held[attribute]
 
 
 def find_slots(module: nn.Module, select: Selection = None, exclude: Selection = None) -> dict[str, Slot]:
@@ -84,7 +85,9 @@ def _all_slots(module: nn.Module, named: object) -> dict[str, Slot]:
         for name in known:
             path, _, attribute = name.rpartition(".")
             places[id(owners[path]), attribute] = (owners[path], attribute)  # a module held twice is one place
-        slots[known[0]] = Slot(known[0], tuple(known), tuple(places.values()))
+        held = tuple((owner._parameters if name in owner._parameters else owner._buffers, name) for owner, name in places.values())
+        recurrent = tuple(owner for owner, _ in places.values() if isinstance(owner, nn.RNNBase))
+        slots[known[0]] = Slot(known[0], tuple(known), tuple(places.values()), held, recurrent)  # type: ignore[arg-type]
     return slots
 
 

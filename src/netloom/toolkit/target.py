@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from netloom.errors import ToolkitError
 from netloom.toolkit.check import check_finite, check_inputs, check_tensors, looks_finite
-from netloom.toolkit.paths import Call, Plan, run_fused, run_loop, run_single, run_vmap
+from netloom.toolkit.kept import Kept
+from netloom.toolkit.paths import Call, Plan, lendable, run_fused, run_loop, run_single, run_vmap
 from netloom.toolkit.slots import Selection, Slot, buffer_slots, find_slots
 from netloom.toolkit.trial import make_plan
 
@@ -84,6 +85,8 @@ class Target(nn.Module):
         self.plan: Plan | None = None
         self.plans: dict[Any, Plan] = {}
         self.writes = any(True for _ in module.buffers())
+        self.held = (module,)  # nn.Module's own way to ``self.module`` is slow
+        self.kept = Kept()
 
     @property
     def shapes(self) -> dict[str, torch.Size]:
@@ -128,16 +131,26 @@ class Target(nn.Module):
         ------
         ToolkitError : names, shapes, dtypes, devices or numbers that do not fit; the module is left as it was
         """
-        tasks = check_tensors(self.slots, parameters)
-        self._check_buffers(buffers, tasks)
+        kept = self.kept
+        known = kept.has(parameters)
+        tasks = kept.tasks if known else check_tensors(self.slots, parameters)
+        if buffers or self.buffer_slots:
+            self._check_buffers(buffers, tasks)
         check_inputs(tasks, args, kwargs)
-        if self.check and self.writes:  # NaN would spoil the module's buffers
+        single = tasks == 1 and self.wanted == "auto"
+        if not known:
+            kept.keep(self.slots, parameters, tasks)
+        elif single and kept.lendable is None:
+            kept.lendable = lendable(self.slots, parameters)
+        check = self.check and not kept.sound
+        if check and (known or self.writes):  # seen again: looked at once, not at each call; NaN would spoil the module's buffers
             check_finite(parameters)
-        call = Call(self.module, self.slots, self.buffer_slots, parameters, buffers or {}, args, kwargs, tasks)
-        plan = _SINGLE if tasks == 1 and self.wanted == "auto" else self._plan(call)
+            kept.sound = known
+        call = Call(self.held[0], self.slots, self.buffer_slots, parameters, buffers or {}, args, kwargs, tasks, kept.lendable)
+        plan = _SINGLE if single else self._plan(call)
         self.__dict__["plan"] = plan  # not through nn.Module's own, slow way
         out = _taken(call, plan)
-        if self.check and not self.writes and not looks_finite(out):
+        if check and not known and not self.writes and not looks_finite(out):
             check_finite(parameters)
         return out
 

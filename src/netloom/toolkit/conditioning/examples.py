@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from netloom.errors import ToolkitError
+from netloom.toolkit.attend import attend
 from netloom.toolkit.conditioning.mlp import mlp
 
 __all__ = ["AttentionSet", "DeepSet"]
@@ -79,14 +80,14 @@ class AttentionSet(nn.Module):
     def forward(self, x: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
         """Conditions (B, C), or (B, queries, C), of examples x (B, n, inputs), y (B, n, targets); mask (B, n) True where there is one."""
         each = self.embed(_joined(x, y, mask))  # (B, n, hidden)
-        for attend in self.rounds:
-            each = attend(each, each, mask)
+        for layer in self.rounds:
+            each = layer(each, each, mask)
         read = self.read(self.queries.expand(len(each), *self.queries.shape), each, mask)  # (B, queries, hidden)
         return self.after(read if self.tokens else read.flatten(1))
 
 
 class Attend(nn.Module):
-    """``a`` asks, ``b`` answers; pre-norms, then an MLP. Softmax is written out: the fused kernel's backward is slow on CPU."""
+    """``a`` asks, ``b`` answers; pre-norms, then an MLP."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -96,13 +97,9 @@ class Attend(nn.Module):
         self.mlp = mlp(width, 2 * width, width)
 
     def forward(self, a: Tensor, b: Tensor, mask: Tensor | None = None) -> Tensor:
-        B, n, width = a.shape
-        q = self.query(self.norm_a(a)).view(B, n, self.heads, -1).transpose(1, 2)  # (B, heads, n, width / heads)
-        k, v = self.key_value(self.norm_b(b)).view(B, b.shape[1], 2, self.heads, -1).permute(2, 0, 3, 1, 4)
-        scores = q @ k.mT / math.sqrt(q.shape[-1])
-        if mask is not None:
-            scores = scores.masked_fill(~mask[:, None, None], -math.inf)
-        a = a + self.out((torch.softmax(scores, -1) @ v).transpose(1, 2).reshape(B, n, width))
+        known = None if mask is None else torch.zeros_like(mask, dtype=a.dtype).masked_fill(~mask, -math.inf)  # (B, b)
+        key, value = self.key_value(self.norm_b(b)).chunk(2, -1)
+        a = a + self.out(attend(self.query(self.norm_a(a)), key, value, self.heads, known))
         return a + self.mlp(self.norm_mlp(a))
 
 

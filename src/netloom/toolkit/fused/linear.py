@@ -14,7 +14,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """``x @ weight' + bias`` per task: x (B, m, in), weight (B, out, in), bias (B, out) or None."""
     if bias is None:
         return torch.bmm(x, weight.mT)
-    return torch.baddbmm(bias[:, None], x, weight.mT)
+    return torch.baddbmm(bias.unsqueeze(1), x, weight.mT)
 
 
 def linear(lent: Lent, input: Tensor) -> Tensor:
@@ -22,7 +22,8 @@ def linear(lent: Lent, input: Tensor) -> Tensor:
     assert weight is not None
     B, out, size = weight.shape
     if lent.dim == 0:
-        return product(input.reshape(B, -1, size), weight, bias).view(*input.shape[:-1], out)
+        y = product(input.reshape(B, -1, size), weight, bias)
+        return y.flatten(0, 1) if input.ndim == 2 else y.view(*input.shape[:-1], out)
     rows = lent.split(input)  # (B, n, ..., in)
     return lent.join(product(rows.reshape(B, -1, size), weight, bias).view(*rows.shape[:-1], out))
 

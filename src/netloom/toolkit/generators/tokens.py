@@ -5,20 +5,20 @@ Each weight token that comes out modulates a group of rows of one matrix. Condit
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from netloom.toolkit.attend import attend
 from netloom.toolkit.generators.base import Generator
 
 __all__ = ["Tokens", "TokenBlock"]
 
 
 class TokenBlock(nn.Module):
-    """Self-attention and an MLP with pre-norms; softmax is written out, the fused kernel's backward is slow on CPU."""
+    """Self-attention and an MLP with pre-norms."""
 
     def __init__(self, D: int, heads: int) -> None:
         super().__init__()
@@ -28,10 +28,8 @@ class TokenBlock(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(D, 2 * D), nn.GELU(), nn.Linear(2 * D, D))
 
     def forward(self, x: Tensor) -> Tensor:
-        B, t, D = x.shape
-        q, k, v = self.query_key_value(self.norm(x)).view(B, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (B, heads, t, D / heads)
-        mixed = torch.softmax(q @ k.mT / math.sqrt(q.shape[-1]), -1) @ v
-        x = x + self.out(mixed.transpose(1, 2).reshape(B, t, D))
+        query, key, value = self.query_key_value(self.norm(x)).chunk(3, -1)
+        x = x + self.out(attend(query, key, value, self.heads))
         return x + self.mlp(self.norm_mlp(x))
 
 
