@@ -20,7 +20,7 @@ __all__ = ["Member", "assemble"]
 
 BLOCK = 20_000  # rows whose features are made at once
 READOUT_ROWS = 60_000  # more rows than this no longer move a readout of two thousand features, and their features would take gigabytes
-MOST_LOST = 0.5  # share of what neurons do that may go for a budget before a member goes
+MOST_LOST = 0.9  # share of what neurons do that may go for a budget before a member goes
 
 
 @dataclass(frozen=True)
