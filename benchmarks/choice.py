@@ -25,32 +25,19 @@ from netloom.evaluate.splits import halves
 from netloom.evaluate.suite import read_index
 from netloom.loom.assemble import solve
 from netloom.loom.compare import compare, evidence_loss, moments
-from netloom.loom.families import FAMILIES, select
+from netloom.loom.families import FAMILIES, families_named, select
 from netloom.loom.pool import weave_pool
 from netloom.loom.rows import canonical_rows
 from netloom.target.calibration import log_chances
 from netloom.tasks import Schema
 
 HERE = Path(__file__).parent
-FIVE = ("linear", "cells", "woven", "woven ranked", "woven twice + random")
 SETS = {
     "linear": ("linear",),
-    "untrained, no rules": ("linear", "cells", "random", "cells + random"),
-    "untrained": ("linear", "cells", "random", "cells + random", "cells + rules"),
-    "woven": ("woven", "woven ranked", "woven twice"),
-    "no rules: linear, cells, woven, woven ranked, woven twice + random": FIVE,
-    "these and cells + rules": (*FIVE, "cells + rules"),
-    "these and woven twice + rules": (*FIVE, "woven twice + rules"),
-    "these and woven twice + random + rules": (*FIVE, "woven twice + random + rules"),
-    "these and both, cells + rules and woven twice + rules": (*FIVE, "cells + rules", "woven twice + rules"),
-    "linear, cells, woven twice, woven twice + random, cells + rules, woven twice + rules": (
-        *("linear", "cells", "woven twice", "woven twice + random", "cells + rules", "woven twice + rules"),
-    ),
-    "linear, cells, woven, woven ranked, cells + rules, woven twice + random + rules": (
-        *FIVE[:4],
-        "cells + rules",
-        "woven twice + random + rules",
-    ),
+    **{which: tuple(families_named(which)) for which in ("untrained", "woven")},
+    "what fit compares": tuple(families_named("all")),
+    "the same without rules": ("linear", "cells", "random", "woven", "woven ranked", "woven twice + random"),
+    "the same without random alone": ("linear", "cells", "cells + rules", "woven", "woven ranked", "woven twice + random + rules"),
     "everything": tuple(FAMILIES),
 }
 SHARPNESS = (0.0, 20.0, 60.0, 200.0, np.inf)  # 0: all alike; inf: the best alone
