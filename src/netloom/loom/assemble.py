@@ -19,7 +19,7 @@ from netloom.target.weights import Weights
 __all__ = ["Member", "assemble"]
 
 BLOCK = 20_000  # rows whose features are made at once
-READOUT_ROWS = 60_000  # more rows than this no longer move a readout of two thousand features, and their features would take gigabytes
+READOUT_ROWS = 50_000  # more rows than this no longer move a readout of two thousand features, and their features would take gigabytes
 MOST_LOST = 0.9  # share of what neurons do that may go for a budget before a member goes
 
 
