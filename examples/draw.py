@@ -69,8 +69,9 @@ def draw_network(axes, story):
         axes.text(x + 2, -0.62, f"block {x + 1}", ha="center", fontsize=12, color=COLOURS[min(x, 4)])
     note = (
         "Numbers in bars count neurons. Each row of coloured bars is one weaving, whose later\n"
-        "blocks also read its earlier ones; grey bars are random neurons. All bars, and the\n"
-        "values and cells themselves (dotted), feed the one readout, which is solved."
+        "blocks also read its earlier ones; grey bars are random neurons, or cuts and\n"
+        "their rules. All bars, and the values and cells themselves (dotted), feed the one\n"
+        "readout, which is solved."
     )
     below = axes.text(-0.4, max(len(lanes), 2) - 0.2, note, fontsize=12, color=GREY, va="center")
     below.set_in_layout(False)
