@@ -16,11 +16,12 @@ from netloom.export.c_code import BODY, HELPERS
 from netloom.export.describe import as_json, class_names, describe
 from netloom.export.plan import Part, Plan, PlanView, make_plan
 from netloom.target.network import TargetNetwork
-from netloom.target.weights import CLIP, is_sparse
+from netloom.target.weights import CLIP
 
 __all__ = ["to_c", "write"]
 
 WIDTH = 120
+DENSE = 12  # a processor adds that many numbers in a row in the time of one that stands alone
 
 
 def to_c(network: TargetNetwork, name: str = "model") -> str:
@@ -122,7 +123,7 @@ def _matrices(plan: Plan, part: Part) -> dict[str, np.ndarray | Sparse]:
         at += plan.layers[e].width
     found: dict[str, np.ndarray | Sparse] = {}
     for key, matrix in products.items():
-        if is_sparse(matrix):
+        if DENSE * np.count_nonzero(matrix) < matrix.size:
             to, from_ = np.nonzero(matrix.T)  # output by output
             found[key] = Sparse(matrix[from_, to], from_, to)
         else:
