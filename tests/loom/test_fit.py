@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from netloom import Budget, Task, fit
 from netloom.errors import BudgetError, ConfigError, DataError
-from netloom.loom.assemble import Member, merge, solve
+from netloom.loom.assemble import Member, merge, readout_of, solve
 from netloom.loom.compare import compare, moments, weigh
 from netloom.loom.families import FAMILIES, GROUPS, families_named, select
 from netloom.loom.fit import CHOOSE_ROWS
@@ -42,7 +42,7 @@ def test_members_merged_are_their_average(loom, make, kind):
     pool = weave_pool(loom, rows, parts={"values", "woven"}, seed=0)
     blocks = [pool.weights.features(rows.X)]
     mean, deviation = moments(blocks, rows.weight)
-    merged = merge(pool, rows, members, head, blocks, mean, deviation)
+    merged = merge(pool, members, [readout_of(pool, rows, member, head, blocks, mean, deviation) for member in members])
     expected = np.zeros((rows.n, rows.head_targets.shape[1]))
     for member in members:
         chosen = select(pool, member.parts, mean, deviation)

@@ -55,7 +55,7 @@ def test_neurons_are_the_leaves_that_the_forest_itself_finds(kind, ranked):
 
 def test_between_training_values_a_rule_is_a_ramp():
     task = Task.from_frame(pd.DataFrame({"x": [0.0, 0, 0, 0, 10, 10, 10, 10]}), target=np.array(list("aaaabbbb")), kind="classification")
-    rows = rows_of(task.rows(np.arange(8)))
+    rows = rows_of(task)
     rows = rows.take(np.repeat(np.arange(rows.n), 4))  # equal rows were merged
     view = make_view(rows.X, rows.weight)
     given = activations(rule_layers(rows, view, 0, 0, seed=0), view, np.array([[-5.0], [0], [2.5], [5], [7.5], [10], [20]]))

@@ -30,11 +30,12 @@ class _Commands(TyperGroup):
     """Runs a command; what goes wrong becomes one line on standard error and an exit code."""
 
     def make_context(self, info_name: Any, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        if not args:  # shows the help, as an error of typer's
-            return super().make_context(info_name, args, parent, **extra)
+        asked = bool(args)  # reading them takes them away
         try:
             return super().make_context(info_name, args, parent, **extra)
         except _WrongUse as error:  # before any command
+            if not asked:  # shows the help, as an error of typer's
+                raise
             raise _wrong_use(error) from None
 
     def invoke(self, ctx: Any) -> Any:

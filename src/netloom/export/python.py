@@ -11,7 +11,7 @@ import numpy as np
 from netloom.export.describe import as_json, describe
 from netloom.export.plan import Part, Plan, make_plan
 from netloom.target.network import TargetNetwork
-from netloom.target.weights import is_sparse
+from netloom.target.weights import gathered, is_sparse
 
 __all__ = ["to_python", "write"]
 
@@ -56,9 +56,8 @@ def _matrices(plan: Plan) -> dict[str, tuple[int, int, str]]:
     for i, part in enumerate([*plan.layers, plan.readout]):
         weight = _onto_all(part)
         matrices = {"weight": weight, "codes": part.codes, "flags": part.flags}
-        if is_sparse(weight):  # rules: per neuron its inputs and their weights, filled up with weight 0
-            inputs = np.argsort(weight == 0, axis=1, kind="stable")[:, : max(int((weight != 0).sum(axis=1).max()), 1)]
-            matrices |= {"weight": np.take_along_axis(weight, inputs, axis=1), "inputs": inputs}
+        if is_sparse(weight):  # rules: per neuron its inputs and their weights
+            matrices["inputs"], matrices["weight"] = gathered(weight)
         for name, matrix in matrices.items():
             data = base64.b64encode(np.ascontiguousarray(matrix, dtype="<f4").tobytes()).decode()
             found[f"{i}.{name}"] = (len(matrix), matrix.shape[1], data)

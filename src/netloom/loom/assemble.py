@@ -49,23 +49,24 @@ def assemble(
     rows = rows.take(np.arange(min(rows.n, READOUT_ROWS)))
     blocks = features_of(pool.weights, rows)
     mean, deviation = moments(blocks, rows.weight)
-    limits, members = budget or default_budget(overhead), list(members)
+    limits, left = budget or default_budget(overhead), sorted(members, key=lambda m: -m.weight)
+    alone = [readout_of(pool, rows, member, head, blocks, mean, deviation) for member in left]
     while True:
-        weights = merge(pool, rows, members, head, blocks, mean, deviation)
+        weights = merge(pool, left, alone)
         if fits(tidy(weights), limits, overhead):
-            break
+            return tidy(weights), left
         kept = prune(weights, mean, deviation, lambda smaller: fits(smaller, limits, overhead))
-        if len(members) > 1 and _lost(weights, kept, deviation) > MOST_LOST:
-            members = _without_lightest(members)
-            continue
-        pool = without_neurons(pool, kept, mean)
-        del blocks
-        blocks = features_of(pool.weights, rows)
-        weights = merge(pool, rows, members, head, blocks, *moments(blocks, rows.weight))
-        if budget is not None:
-            refuse_misfit(tidy(weights), budget, overhead)
-        break
-    return tidy(weights), members
+        if len(left) == 1 or _lost(weights, kept, deviation) <= MOST_LOST:
+            break
+        left, alone = _shared_out(left[:-1]), alone[:-1]
+    pool = without_neurons(pool, kept, mean)
+    del blocks
+    blocks = features_of(pool.weights, rows)
+    mean, deviation = moments(blocks, rows.weight)
+    weights = tidy(merge(pool, left, [readout_of(pool, rows, member, head, blocks, mean, deviation) for member in left]))
+    if budget is not None:
+        refuse_misfit(weights, budget, overhead)
+    return weights, left
 
 
 def _lost(weights: Weights, kept: np.ndarray, deviation: np.ndarray) -> float:
@@ -74,11 +75,10 @@ def _lost(weights: Weights, kept: np.ndarray, deviation: np.ndarray) -> float:
     return float(important[~kept].sum() / max(important.sum(), 1e-300))
 
 
-def _without_lightest(members: Sequence[Member]) -> list[Member]:
-    lightest = min(range(len(members)), key=lambda i: members[i].weight)
-    left = [m for i, m in enumerate(members) if i != lightest]
-    total = sum(m.weight for m in left)
-    return [replace(m, weight=m.weight / total) for m in left]
+def _shared_out(members: Sequence[Member]) -> list[Member]:
+    """The members with weights that add up to one again."""
+    total = sum(m.weight for m in members)
+    return [replace(m, weight=m.weight / total) for m in members]
 
 
 def features_of(weights: Weights, rows: Rows) -> list[np.ndarray]:
@@ -86,20 +86,24 @@ def features_of(weights: Weights, rows: Rows) -> list[np.ndarray]:
     return [weights.features(rows.X[i : i + BLOCK]) for i in range(0, rows.n, BLOCK)]
 
 
-def merge(
-    pool: Pool, rows: Rows, members: Sequence[Member], head: str, blocks: list[np.ndarray], mean: np.ndarray, deviation: np.ndarray
-) -> Weights:
-    """The weighted sum of the members' readouts, each solved on all rows, over the pool's features."""
-    outputs = rows.head_targets.shape[1]
-    readout, intercept = np.zeros((len(mean), outputs)), np.zeros(outputs)
-    for member in members:
-        chosen = select(pool, member.parts, mean, deviation)
-        assert chosen is not None
-        coef, offset = solve(chosen, blocks, rows, head, member.penalty)
-        coef = coef * chosen.prior[:, None]
-        np.add.at(readout, chosen.index, member.weight * coef)
-        intercept += member.weight * (offset - chosen.mean @ coef)
-    return replace(pool.weights, readout=readout.astype(np.float32), intercept=intercept.astype(np.float32))
+def readout_of(
+    pool: Pool, rows: Rows, member: Member, head: str, blocks: list[np.ndarray], mean: np.ndarray, deviation: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """One member's readout (p, O) over the pool's features and its intercept (O,), solved on all rows."""
+    chosen = select(pool, member.parts, mean, deviation)
+    assert chosen is not None
+    coef, offset = solve(chosen, blocks, rows, head, member.penalty)
+    coef = coef * chosen.prior[:, None]
+    readout = np.zeros((len(mean), coef.shape[1]))
+    np.add.at(readout, chosen.index, coef)
+    return readout, offset - chosen.mean @ coef
+
+
+def merge(pool: Pool, members: Sequence[Member], alone: Sequence[tuple[np.ndarray, np.ndarray]]) -> Weights:
+    """One network of the pool: the weighted sum of the members' readouts, which are ``alone``."""
+    readout = sum(m.weight * own for m, (own, _) in zip(members, alone, strict=True))
+    intercept = sum(m.weight * own for m, (_, own) in zip(members, alone, strict=True))
+    return replace(pool.weights, readout=np.asarray(readout, np.float32), intercept=np.asarray(intercept, np.float32))
 
 
 def solve(chosen: Selection, blocks: list[np.ndarray], rows: Rows, head: str, penalty: float) -> tuple[np.ndarray, np.ndarray]:

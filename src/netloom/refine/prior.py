@@ -44,7 +44,7 @@ def _parts(weights: Weights, random: bool) -> dict[str, np.ndarray]:
             found["woven"].append(own)
         else:
             found["woven ranked"].append(own)
-    rules = {t for t, layer in enumerate(weights.layers) if layer.earlier and not layer.weight.any()}
+    rules = {t for t, layer in enumerate(weights.layers) if layer.is_rules}
     cuts = {e for t in rules for e in weights.layers[t].earlier}
     for t, layer in enumerate(weights.layers):
         own = np.arange(first[views + t], first[views + t + 1])

@@ -116,13 +116,7 @@ def _chances(lines: tuple[tuple[float, ...], ...]) -> Markup:
         parts.append(frame.bar(said, low, high, "var(--accent)", 2))
         parts.append(frame.dot(said, true, "var(--accent)", 3.5))
     words = "Dots on the dashed line: of what it gave a chance of 80 %, 80 % came true. Bars: 95 % intervals, wide where few rows were."
-    return h(
-        "figure",
-        h("h3", "Chance it gave → how often it came true"),
-        chart(250, *parts, title="Calibration curve"),
-        h("p", words),
-        class_="card",
-    )
+    return _figure("Chance it gave → how often it came true", chart(250, *parts, title="Calibration curve"), words)
 
 
 def _coverage(lines: tuple[tuple[float, ...], ...]) -> Markup:
@@ -135,13 +129,7 @@ def _coverage(lines: tuple[tuple[float, ...], ...]) -> Markup:
         label = f"{100 * asked:.0f} → {100 * inside:.0f} %"
         parts.append(h("text", label, x=frame.x(asked) - 8, y=frame.y(inside) - 6, text_anchor="end", class_="ink"))
     words = "Share of held-out values inside the intervals that were asked for. Below the dashed line: it is too sure."
-    return h(
-        "figure",
-        h("h3", "Interval asked for → share of values inside"),
-        chart(250, *parts, title="Interval coverage"),
-        h("p", words),
-        class_="card",
-    )
+    return _figure("Interval asked for → share of values inside", chart(250, *parts, title="Interval coverage"), words)
 
 
 def _values(lines: tuple[tuple[float, ...], ...], target: int) -> Markup:
@@ -156,13 +144,11 @@ def _values(lines: tuple[tuple[float, ...], ...], target: int) -> Markup:
     which = f" (target {target + 1})" if target else ""
     ends_said = f"from the lowest prediction ({number(said[0])}) to the highest ({number(said[-1])})"
     words = f"Groups of held-out rows {ends_said}: dots the median of what came, bars the middle 80 %."
-    return h(
-        "figure",
-        h("h3", f"Prediction → what came{which}"),
-        chart(250, *parts, title="Predictions beside the truth"),
-        h("p", words),
-        class_="card",
-    )
+    return _figure(f"Prediction → what came{which}", chart(250, *parts, title="Predictions beside the truth"), words)
+
+
+def _figure(title: str, drawn: Markup, words: str) -> Markup:
+    return h("figure", h("h3", title), drawn, h("p", words), class_="card")
 
 
 def _wilson(rate: float, count: float) -> tuple[float, float]:

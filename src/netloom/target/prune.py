@@ -19,12 +19,13 @@ PER_VIEW, PER_LAYER, PER_SPARSE = 700, 380, 120  # bytes that name and describe 
 def bytes_of(weights: Weights) -> int:
     """Bytes of a network's numbers and their names in a file, at most (its schema and description come on top)."""
     matrices = [m for a in weights.layers for m in (a.weight, a.onto) if m is not None]
-    hidden = sum(numbers_in(m) for m in matrices)
-    sparse = [m for m in matrices if is_sparse(m)]
+    counts = [numbers_in(m) for m in matrices]
+    hidden = sum(counts)
+    sparse = [count for m, count in zip(matrices, counts, strict=True) if count < m.size]
     scalings = sum(v.columns.size + v.centre.size + v.scale.size for v in weights.views) + weights.centre.size + weights.scale.size
     ranks = sum(0 if v.knots is None or v.heights is None else v.knots.size + v.heights.size for v in weights.views)
     numbers = HALF * hidden + DOUBLE * (scalings + ranks) + SINGLE * (weights.n_parameters - hidden - scalings - ranks)
-    numbers += sum(PLACE * numbers_in(m) + PER_SPARSE for m in sparse)
+    numbers += PLACE * sum(sparse) + PER_SPARSE * len(sparse)
     return numbers + PER_VIEW * len(weights.views) + PER_LAYER * len(weights.layers)
 
 

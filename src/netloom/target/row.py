@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from netloom.target.weights import CLIP, Layer, Weights, is_sparse
+from netloom.target.weights import CLIP, Weights, gathered, is_sparse
 
 __all__ = ["RowPlan", "row_chances"]
 
@@ -25,11 +25,6 @@ def row_chances(outputs: np.ndarray) -> np.ndarray:
     powers = [math.exp(x - top) for x in logits]
     total = sum(powers)
     return np.array([power / total for power in powers])
-
-
-def _gathers(layer: Layer) -> bool:
-    """Whether a layer reads few neurons and nothing else: a rule gathers its cuts faster than it multiplies by zeros."""
-    return layer.onto is not None and is_sparse(layer.onto) and not layer.weight.any()
 
 
 class RowPlan:
@@ -98,8 +93,8 @@ class RowPlan:
             reading[places[layer.view][: len(layer.weight)], starts[t] : starts[t + 1]] = layer.weight
             depth[t] = 1 + max((depth[e] for e in layer.earlier), default=-1)
         read = {e for layer in weights.layers for e in layer.earlier}
-        rules = [t for t, layer in enumerate(weights.layers) if t not in read and _gathers(layer)]
-        depth[rules] = -1  # they come last, after all depths
+        rules = [t for t, a in enumerate(weights.layers) if t not in read and a.is_rules and a.onto is not None and is_sparse(a.onto)]
+        depth[rules] = -1  # they come last, after all depths, and gather their cuts: faster than multiplying by zeros
         # neurons in order of depth, so that each depth is one slice
         order = [int(t) for level in range(max(depth, default=-1) + 1) for t in np.flatnonzero(depth == level)]
         counted = sum(H[t] for t in order)
@@ -129,10 +124,7 @@ class RowPlan:
             self.onto.append((span, np.ascontiguousarray(block[:, span])))
         self.counted, self.rules = counted, None
         if rules:
-            block = onto[:counted, counted:].T  # (R, counted)
-            most = max(int((block != 0).sum(axis=1).max()), 1)
-            inputs = np.argsort(block == 0, axis=1, kind="stable")[:, :most]  # (R, most): those that it reads, then any with weight 0
-            self.rules = inputs, np.take_along_axis(block, inputs, axis=1), bias[slots[counted:]].astype(np.float32)
+            self.rules = *gathered(onto[:counted, counted:].T), bias[slots[counted:]].astype(np.float32)
         first = sum(len(x) for x in places)
         readout = np.zeros((p + 1 + len(slots), weights.readout.shape[1]), np.float32)
         readout[np.concatenate(places)] = weights.readout[:first]

@@ -11,7 +11,7 @@ import numpy as np
 
 from netloom.target.cells import cell_features
 
-__all__ = ["Layer", "View", "Weights", "is_sparse", "numbers_in"]
+__all__ = ["Layer", "View", "Weights", "gathered", "is_sparse", "numbers_in"]
 
 ROWS_AT_ONCE = 4096  # bounds the memory of a forward pass over many rows
 CLIP = 6.0  # standardised values beyond this many deviations are cut: one wild value must not rule the network
@@ -19,12 +19,20 @@ CLIP = 6.0  # standardised values beyond this many deviations are cut: one wild 
 
 def is_sparse(matrix: np.ndarray) -> bool:
     """Whether a matrix of hidden weights is mostly zeros: a file then holds the other numbers and where they stand, 6 bytes each."""
-    return bool(6 * np.count_nonzero(matrix) + 100 < 2 * matrix.size)
+    return numbers_in(matrix) < matrix.size
 
 
 def numbers_in(matrix: np.ndarray) -> int:
     """Numbers of a matrix of hidden weights that count: all of them, or those that are not 0 where most are."""
-    return int(np.count_nonzero(matrix)) if is_sparse(matrix) else matrix.size
+    count = int(np.count_nonzero(matrix))
+    return count if 6 * count + 100 < 2 * matrix.size else matrix.size
+
+
+def gathered(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A matrix whose rows hold few numbers other than 0, as places (rows, most) and these numbers; short rows are filled with zeros."""
+    most = max(int(np.count_nonzero(matrix, axis=1).max()), 1)
+    places = np.argsort(matrix == 0, axis=1, kind="stable")[:, :most]
+    return places, np.take_along_axis(matrix, places, axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +96,11 @@ class Layer:
     @property
     def width(self) -> int:
         return len(self.bias)
+
+    @property
+    def is_rules(self) -> bool:
+        """Whether it reads other neurons, its cuts, and nothing of the table."""
+        return bool(self.earlier) and not self.weight.any()
 
 
 @dataclass(frozen=True, eq=False)
