@@ -80,6 +80,32 @@ def test_a_failing_disk_leaves_the_network_that_was_refined(place, monkeypatch, 
     assert sorted(os.listdir()) == ["classes.netloom", "good.netloom", "new.csv", "old.netloom"]
 
 
+@pytest.mark.parametrize("kills", [3, pytest.param(200, marks=pytest.mark.slow)])
+@needs_fork
+def test_a_refinement_that_is_killed_leaves_a_whole_network(place, kills):
+    """It is killed anywhere: while it reads, weaves its folds, takes steps or writes."""
+    words = [f"refine good.netloom new.csv --until steps={steps} --folds 2 --out old.netloom --quiet" for steps in (0, 1)]
+
+    def refine(i):
+        assert CliRunner().invoke(app, words[i % 2].split()).exit_code == 0
+
+    rng, known = random.Random(0), set()
+    started = time.perf_counter()
+    for i in range(2):
+        refine(i)
+        known.add((place / "old.netloom").read_bytes())
+    once = (time.perf_counter() - started) / 2
+    assert len(known) == 2
+    before, finished = (place / "good.netloom").read_bytes(), 0
+    for _ in range(kills):
+        finished += kill_at_random(refine, 2 * once, rng)
+        assert (place / "old.netloom").read_bytes() in known and (place / "good.netloom").read_bytes() == before
+        for name in set(os.listdir()) - {"classes.netloom", "good.netloom", "new.csv", "old.netloom"}:
+            assert name.startswith(".old.netloom.") and name.endswith(".tmp")
+            (place / name).unlink()
+    assert finished >= kills
+
+
 # ------------------------------------------------------------------------------------------ update
 
 

@@ -77,7 +77,7 @@ def writable_network(out: Path | None, table: str, force: bool) -> Path:
     if out is None:
         if table == "-":
             raise ConfigError("--out is needed when the table comes from standard input, e.g. --out prices.netloom")
-        out = Path(re.sub(r"(?i)(\.(csv|tsv|txt|parquet|jsonl|ndjson))?(\.gz)?$", "", Path(table).name) + ".netloom")
+        out = Path(re.sub(r"(?i)(\.(csv|tsv|txt|parquet|json|jsonl|ndjson))?(\.gz)?$", "", Path(table).name) + ".netloom")
     check_place(out, "m.netloom")
     if same_file(out, table):
         raise ConfigError(f"--out {str(out)!r} is the table itself; give another name")
