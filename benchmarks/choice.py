@@ -1,7 +1,7 @@
 """How families are chosen and averaged: every family solved once per table, then any set of families and any sharpness of the evidence is
 a matter of adding up outputs.
 
-    python benchmarks/choice.py --suite FOLDER [--seeds 0] [--out benchmarks/results/choice]
+    python benchmarks/choice.py --suite FOLDER [--seeds 0] [--most-rows 2000] [--loom FILE] [--out benchmarks/results/choice]
 
 Writes outcomes.csv (a line per table, set and sharpness) and summary.md: mean ROC AUC and log loss of classes, mean R2 of values.
 """
@@ -32,13 +32,21 @@ from netloom.target.calibration import log_chances
 from netloom.tasks import Schema
 
 HERE = Path(__file__).parent
+TRIED = FAMILIES | {  # and what was given up, or is not compared
+    "woven + random": ("woven", "random"),
+    "woven twice + random + rules": ("woven", "woven ranked", "random", "rules"),
+}
 SETS = {
     "linear": ("linear",),
     **{which: tuple(families_named(which)) for which in ("untrained", "woven")},
     "what fit compares": tuple(families_named("all")),
-    "the same without rules": ("linear", "cells", "random", "woven", "woven ranked", "woven twice + random"),
-    "the same without random alone": ("linear", "cells", "cells + rules", "woven", "woven ranked", "woven twice + random + rules"),
-    "everything": tuple(FAMILIES),
+    "the same without random alone": tuple(name for name in families_named("all") if name != "random"),
+    "and woven, woven ranked alone": (*families_named("all"), "woven", "woven ranked"),
+    "one union of both weavings in place of two": (
+        *("linear", "cells", "random", "cells + rules", "woven", "woven ranked"),
+        "woven twice + random + rules",
+    ),
+    **{f"{name} alone": (name,) for name in TRIED},
 }
 SHARPNESS = (0.0, 20.0, 60.0, 200.0, np.inf)  # 0: all alike; inf: the best alone
 
@@ -49,15 +57,15 @@ def outputs_of(loom, task, train, test, seed):
     schema = Schema.learn(training.frame, named=training.named)
     rows = canonical_rows(schema.encode(training.frame), training)
     head = "logistic" if rows.codes is not None else "gaussian"
-    candidates = compare(loom, rows, FAMILIES, head, seed=seed)
-    parts = {part for c in candidates for part in FAMILIES[c.family]}
+    candidates = compare(loom, rows, TRIED, head, seed=seed)
+    parts = {part for c in candidates for part in TRIED[c.family]}
     pool = weave_pool(loom, rows, parts=parts, seed=seed)
     blocks = [pool.weights.features(rows.X)]
     mean, deviation = moments(blocks, rows.weight)
     seen = pool.weights.features(schema.encode(task.frame.iloc[test]))
     found = {}
     for c in candidates:
-        chosen = select(pool, FAMILIES[c.family], mean, deviation)
+        chosen = select(pool, TRIED[c.family], mean, deviation)
         coef, intercept = solve(chosen, blocks, rows, head, c.penalty)
         outputs = chosen.of(seen.astype(np.float64)) @ coef + intercept
         found[c.family] = evidence_loss(c, rows), outputs * rows.scale + rows.centre if rows.codes is None else outputs
@@ -77,10 +85,13 @@ def main() -> int:
     parser.add_argument("--suite", required=True)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--max-tables", type=int, default=1000, help="at most so many tables, evenly over the index")
+    parser.add_argument("--most-rows", type=int, default=2000, help="of a larger training half so many are drawn")
+    parser.add_argument("--loom", type=Path, help="weights other than the package's")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "choice")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    loom, index = Loom.pretrained(), read_index(options.suite)
+    loom = Loom.from_file(options.loom) if options.loom else Loom.pretrained()
+    index = read_index(options.suite)
     index = index.iloc[np.unique(np.linspace(0, len(index) - 1, min(options.max_tables, len(index))).astype(int))]
     names = ("name", "kind", "seed", "set", "sharpness", "auc", "log_loss", "r2")
     with open(options.out / "outcomes.csv", "w", newline="", encoding="utf-8") as file:
@@ -90,25 +101,25 @@ def main() -> int:
             for seed in options.seeds:
                 frame = pd.read_parquet(Path(options.suite) / kind / f"{name}.parquet")
                 task = Task.from_frame(frame, target="target", kind=kind)
-                train, test = halves(task, seed)
+                train, test = halves(task, seed, options.most_rows)
                 found = outputs_of(loom, task, train, test, seed)
                 for label, families in SETS.items():
-                    for sharpness in SHARPNESS:
+                    for sharpness in SHARPNESS if len(families) > 1 else (0.0,):
                         given = averaged(found, families, sharpness)
                         scores = score(kind, task.y[test], given if kind == "regression" else np.exp(log_chances(given)))
                         writer.writerow({"name": name, "kind": kind, "seed": seed, "set": label, "sharpness": sharpness} | scores)
                 file.flush()
                 print(f"{name} seed {seed}", file=sys.stderr, flush=True)
-    summarise(options.out)
+    summarise(options.out, options.most_rows)
     return 0
 
 
-def summarise(out):
+def summarise(out, most_rows):
     """Means over tables, one row per set and sharpness."""
     runs = pd.read_csv(out / "outcomes.csv")
-    means = runs.groupby(["set", "sharpness"])[["auc", "log_loss", "r2"]].mean().loc[list(SETS)]
+    means = runs.groupby(["set", "sharpness"], sort=False)[["auc", "log_loss", "r2"]].mean()
     seeds = ", ".join(str(seed) for seed in sorted(runs["seed"].unique()))
-    lines = [f"{runs['name'].nunique()} tables, seeds {seeds}; `python benchmarks/choice.py --suite FOLDER`", ""]
+    lines = [f"{runs['name'].nunique()} tables, seeds {seeds}, at most {most_rows} training rows; `python benchmarks/choice.py`", ""]
     lines += ["| families | sharpness | ROC AUC | log loss | R2 |", "|---|---|---|---|---|"]
     lines += [f"| {s} | {k:g} | {row.auc:.4f} | {row.log_loss:.4f} | {row.r2:.4f} |" for (s, k), row in means.iterrows()]
     (out / "summary.md").write_text("\n".join(lines) + "\n", encoding="utf-8")

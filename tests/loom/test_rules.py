@@ -7,6 +7,8 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 from netloom import Task, fit
 from netloom.loom import rules
+from netloom.loom.compare import moments
+from netloom.loom.families import select
 from netloom.loom.pool import weave_pool
 from netloom.loom.rows import canonical_rows
 from netloom.loom.rules import rule_layers
@@ -77,7 +79,12 @@ def test_where_nothing_can_be_cut_there_are_no_rules(loom):
     task = Task.from_frame(pd.DataFrame({"x": [0.0, 1, 2, 3]}), target=np.array(list("abab")), kind="classification")
     rows = rows_of(task)
     assert rule_layers(rows, make_view(rows.X, rows.weight), 0, 0, seed=0) is None
-    assert "rules" not in weave_pool(loom, rows, parts={"cells", "rules"}).parts
+    pool = weave_pool(loom, rows, parts={"cells", "rules", "woven"})
+    assert "rules" not in pool.parts
+    mean, deviation = moments([pool.weights.features(rows.X)], rows.weight)
+    with_rules, without = (select(pool, parts, mean, deviation) for parts in (("woven", "rules"), ("woven",)))
+    assert with_rules is not None and without is not None
+    np.testing.assert_array_equal(with_rules.index, without.index)  # the family is there, as it is without them
 
 
 def test_rules_find_what_a_linear_model_cannot_and_are_kept_in_few_bytes(tmp_path):

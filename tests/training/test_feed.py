@@ -5,10 +5,12 @@ import pytest
 import torch
 
 from netloom.loom.batch import Batch, Sample
+from netloom.loom.hypernetwork import Hypernetwork
 from netloom.loom.views import make_view
 from netloom.tasks.priors import Draw, Sizes, sample
 from netloom.tasks.priors.batch import Tasks
 from netloom.training.feed import feed
+from netloom.training.loss import identities, query_losses
 
 
 def table(n=60, rows=80):
@@ -76,3 +78,37 @@ def test_every_prior_batch_can_be_fed_both_ways():
         for ranked in (False, True):
             fed = feed(tasks, ranked=ranked)
             assert torch.isfinite(fed.batch.cells).all() and torch.isfinite(fed.cells).all() and len(fed) == 2
+
+
+def test_random_neurons_are_those_of_the_product_in_kind():
+    """Standardised by the support alone and scaled to a norm of one per row; each a ReLU of few to all columns; the draw decides."""
+    X = torch.randn(3, 250, 12, generator=torch.Generator().manual_seed(0))
+    tasks = Tasks(X, torch.zeros(3, 250).long(), 2, 200, "test")
+    fed = feed(tasks, beside=Draw(1, 0, 0))
+    inside, asked = fed.batch.beside, fed.beside
+    assert inside.shape == (3, 200, 256) and asked.shape == (3, 50, 256)
+    assert float(inside.mean(1).abs().max()) < 1e-5
+    size = inside.std(1, correction=0) * 16
+    assert float(size.max()) < 1.001 and float((size > 0.999).float().mean()) > 0.9  # the others hardly ever fire
+    assert float(inside.square().sum(2).mean()) == pytest.approx(1, abs=0.1)
+    assert torch.equal(feed(tasks, beside=Draw(1, 0, 0)).batch.beside, inside)
+    assert not torch.allclose(feed(tasks, beside=Draw(1, 0, 1)).batch.beside, inside, atol=1e-2)
+    other = Tasks(tasks.X.clone(), tasks.y, tasks.outputs, tasks.support, tasks.source)
+    other.X[:, 200:] += 9
+    assert torch.equal(feed(other, beside=Draw(1, 0, 0)).batch.beside, inside)
+
+
+def test_what_stands_beside_enters_the_readout():
+    """A task whose target is one of the neurons beside it is solved; without them it is not."""
+    torch.manual_seed(0)
+    loom = Hypernetwork(16, 2, 2)
+    tasks = sample(Draw(0, 0, 5), Sizes(2, 150, 60, 6, 0, 1), "linear")
+    seen = feed(tasks, beside=Draw(1, 0, 0))
+    wanted = torch.cat([seen.batch.beside, seen.beside], 1)[..., [7, 50, 90]].sum(2, keepdim=True)
+    tasks = Tasks(tasks.X, wanted, 0, 150, "test")
+    left = {}
+    for name, draw in (("beside", Draw(1, 0, 0)), ("alone", None)):
+        fed = feed(tasks, beside=draw)
+        with torch.no_grad():
+            left[name] = float(query_losses(loom, fed, *identities(fed, 16, Draw(2, 0, 0).generator), 2)[-1])
+    assert left["beside"] < 0.7 * left["alone"]

@@ -60,6 +60,5 @@ def test_the_last_block_counts_one_and_each_earlier_its_share():
 def test_losses_are_one_where_nothing_is_known():
     loom, fed, names = small(3)
     with torch.no_grad():
-        loom.penalty_temperature.bias[0] = 50.0  # a readout that is all penalty
-        loom.penalty_temperature.bias[1] = -50.0  # and logits that say nothing
+        loom.penalty.bias[0] = 50.0  # a readout that is all penalty
     assert query_losses(loom, fed, *names, 2)[-1].item() == pytest.approx(1.0, abs=0.05)

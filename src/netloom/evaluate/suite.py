@@ -55,6 +55,7 @@ class Job(NamedTuple):
     kind: Literal["classification", "regression"]
     seed: int
     model: str
+    most_rows: int = 2000  # for training
 
     @property
     def key(self) -> tuple[str, int, str]:
@@ -98,6 +99,7 @@ def run(
     seeds: Iterable[int] = (0, 1, 2),
     tables: Sequence[str] | None = None,
     max_tables: int | None = None,
+    most_rows: int = 2000,
     jobs: int = 1,
     fits: dict[str, Fit] | None = None,
     progress: Callable[[float, str], None] | None = None,
@@ -114,6 +116,7 @@ def run(
     seeds : splits
     tables : names of tables (default: all of the index)
     max_tables : at most so many of them, evenly over the index
+    most_rows : for training; of a larger half so many are drawn, class shares kept
     jobs : processes, each with one thread
     fits : own models by name; they run in this process, one after the other, together with no other model
     progress : called with the finished share and a message; by default lines on stderr
@@ -140,7 +143,7 @@ def run(
         if not _table(suite, kinds[name], name).is_file():
             raise ConfigError(f"table '{name}': {_table(suite, kinds[name], name)} is not there; get it, or name others with tables")
     done = _begin(out)
-    todo = [Job(str(suite), name, kinds[name], seed, model) for name in names for seed in seeds for model in models]
+    todo = [Job(str(suite), name, kinds[name], seed, model, most_rows) for name in names for seed in seeds for model in models]
     todo = [job for job in todo if job.key not in done]
     progress = progress or _say
     for count, row in enumerate(_rows(todo, jobs, fits), start=1):
@@ -155,7 +158,7 @@ def run_one(job: Job, fit: Fit | None = None) -> dict[str, Any]:
     try:
         frame = pd.read_parquet(_table(job.suite, job.kind, job.name))
         task = Task.from_frame(frame, target="target", kind=job.kind)
-        train, test = halves(task, job.seed)
+        train, test = halves(task, job.seed, job.most_rows)
         row |= {"n_train": len(train), "n_test": len(test)}
         training = task.rows(train)
         fit = fit or _named(job.model)

@@ -32,7 +32,9 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """B padded tasks. cells (B, n, d, K), zero where padded or dead; weight (B, n) with mean 1 over the real rows, 0 for padding."""
+    """B padded tasks. cells (B, n, d, K), zero where padded or dead; weight (B, n) with mean 1 over the real rows, 0 for padding; beside
+    (B, n, q), in training: features of someone else's making that share the readout with the woven ones, centred and scaled.
+    """
 
     cells: Tensor
     weight: Tensor
@@ -40,6 +42,7 @@ class Batch:
     targets: Tensor  # (B, n, O)
     outputs: Tensor  # (B, O) True for real outputs
     kind: Tensor  # (B,)
+    beside: Tensor | None = None
 
     @classmethod
     def of(cls, samples: Sequence[Sample], device: str | torch.device = "cpu") -> "Batch":

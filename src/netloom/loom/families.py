@@ -15,18 +15,22 @@ FAMILIES: dict[str, tuple[str, ...]] = {  # family: the parts of the pool it rea
     "random": ("values", "random"),
     "cells + random": ("cells", "random"),
     "cells + rules": ("cells", "rules"),
+    "cells + random + rules": ("cells", "random", "rules"),
     "woven": ("woven",),
     "woven ranked": ("woven ranked",),
     "woven twice": ("woven", "woven ranked"),
-    "woven twice + random": ("woven", "woven ranked", "random"),
-    "woven twice + random + rules": ("woven", "woven ranked", "random", "rules"),
+    "woven + random + rules": ("woven", "random", "rules"),
+    "woven ranked + random + rules": ("woven ranked", "random", "rules"),
 }
 GROUPS = {
-    "all": (  # what fit compares; see docs/decisions/0003 and 0061
+    "all": (  # what fit compares; see docs/decisions/0003, 0061 and 0062
         *("linear", "cells", "random", "cells + rules"),
-        *("woven", "woven ranked", "woven twice + random + rules"),
+        *("woven + random + rules", "woven ranked + random + rules"),
     ),
-    "untrained": ("linear", "cells", "random", "cells + random", "cells + rules"),  # nothing that a loom made
+    "untrained": (  # nothing that a loom made
+        *("linear", "cells", "random"),
+        *("cells + random", "cells + rules", "cells + random + rules"),
+    ),
     "woven": ("woven", "woven ranked", "woven twice"),  # nothing but
 }
 
@@ -58,7 +62,11 @@ class Selection:
 
 
 def select(pool: Pool, parts: tuple[str, ...], mean: np.ndarray, deviation: np.ndarray) -> Selection | None:
-    """The features of ``parts`` given the mean and deviation (all,) of every pool feature; None where a part does not exist."""
+    """The features of ``parts`` given the mean and deviation (all,) of every pool feature; None where a part does not exist.
+
+    Where a forest finds nothing to cut there are no rules: then a family is what it is without them.
+    """
+    parts = tuple(part for part in parts if part in pool.parts or part != "rules")
     if any(part not in pool.parts for part in parts):
         return None
     index, prior = [], []

@@ -1,7 +1,7 @@
 """The hypernetwork. It reads a task and weaves a network block by block: every neuron is a token, every weight the inner product of two.
 
-After each block the readout is solved in closed form and the exact leave-one-out residual (PRESS, Allen 1974) is fed back, so that the next
-block is aimed at what is still wrong (cascade-correlation, Fahlman & Lebiere 1990). Read `Hypernetwork.forward`.
+After each block the readout is solved, ridge for values and softmax for classes, and what is wrong with each row, left out of it (PRESS,
+Allen 1974), is fed back: the next block is aimed at that (cascade-correlation, Fahlman & Lebiere 1990). Read `Hypernetwork.forward`.
 """
 
 import math
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from netloom.loom.batch import Batch
 from netloom.loom.block import Block
+from netloom.loom.softmax import softmax_dual
 from netloom.target.cells import K
 from netloom.target.solve import ridge_inverse, update_inverse
 from netloom.toolkit.generators.neurons import inner_products, normalise_rows
@@ -46,31 +47,32 @@ class WovenBlock:
 @dataclass(frozen=True, eq=False)
 class Woven:
     """B woven networks without their readout. centre, scale (B, d * K) of the cells; relevance (B, d * K) of the cells in the readout;
-    penalty (B,) of the ridge; temperature (B, blocks) of class outputs; residual (B, n, O) leave-one-out after the last block; outputs:
-    readouts (B, p, O) after each block, for training and for looking.
+    penalty (B,) of the readout; residual (B, n, O) leave-one-out after the last block; readouts (B, p, O) with intercepts (B, 1, O) after
+    each block, for training and for looking.
     """
 
     centre: Tensor
     scale: Tensor
     relevance: Tensor
     penalty: Tensor
-    temperature: Tensor
     blocks: tuple[WovenBlock, ...]
     residual: Tensor
-    mean: Tensor
     readouts: tuple[Tensor, ...]
+    intercepts: tuple[Tensor, ...]
 
-    def outputs(self, cells: Tensor, kind: Tensor) -> list[Tensor]:
-        """Outputs (B, rows, O) after every block for rows given by their cells (B, rows, d, K): logits or z-scored values."""
+    def outputs(self, cells: Tensor, beside: Tensor | None = None) -> list[Tensor]:
+        """Outputs (B, rows, O) after every block for rows given by cells (B, rows, d, K), and by ``beside`` if the batch had it:
+        logits or z-scored values.
+        """
         Z = (cells.flatten(2) - self.centre[:, None]) / self.scale[:, None]
         features, given = [Z * self.relevance[:, None]], []
+        if beside is not None:
+            features.append(beside)
         hidden: list[Tensor] = []
-        for t, (block, readout) in enumerate(zip(self.blocks, self.readouts, strict=True)):
+        for block, readout, intercept in zip(self.blocks, self.readouts, self.intercepts, strict=True):
             hidden.append(block.activations(Z, hidden))
             features.append(hidden[-1] * block.relevance[:, None])
-            out = self.mean + torch.cat(features, -1) @ readout
-            factor = torch.where(kind == 0, self.temperature[:, t], 1.0)
-            given.append(out * factor[:, None, None])
+            given.append(intercept + torch.cat(features, -1) @ readout)
         return given
 
 
@@ -97,11 +99,10 @@ class Hypernetwork(nn.Module):
         self.gain_bias_relevance = nn.Linear(D, 3)
         self.cell_relevance = nn.Linear(D, K)
         self.norm_neuron, self.norm_column, self.norm_output = nn.LayerNorm(D), nn.LayerNorm(D), nn.LayerNorm(D)
-        self.penalty_temperature = nn.Linear(2 * D, 2)
-        for layer in (self.cell_relevance, self.penalty_temperature):
+        self.penalty = nn.Linear(2 * D, 1)
+        for layer in (self.cell_relevance, self.penalty):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
-        self.penalty_temperature.bias.data[1] = 1.0
 
     def forward(self, batch: Batch, columns: Tensor, outputs: Tensor, blocks: int = 3, *, readouts_too: bool = True) -> Woven:
         """Weave ``blocks`` blocks for every task of the batch, given the identities of columns (B, d, D) and outputs (B, O, D).
@@ -112,6 +113,7 @@ class Hypernetwork(nn.Module):
         B, n, d, _ = P.shape
         D = self.D
         rows = weight[..., None]  # (B, n, 1)
+        classes = batch.kind.eq(0)[:, None, None]  # (B, 1, 1)
         count = weight.gt(0).sum(1)[:, None, None]  # (B, 1, 1)
         width = batch.columns.sum(1)[:, None, None]  # (B, 1, 1)
         rest = torch.cat([batch.columns.log(), batch.outputs.log(), torch.zeros(B, self.H, device=P.device)], 1)
@@ -133,7 +135,7 @@ class Hypernetwork(nn.Module):
         features: list[Tensor] = []
         woven: list[WovenBlock] = []
         readouts: list[Tensor] = []
-        temperatures: list[Tensor] = []
+        intercepts: list[Tensor] = []
         inverse = penalty = cells_relevance = Z.new_zeros(0)
         for t in range(blocks):
             u = (self.neuron0 + self.step[min(t, STEPS_KNOWN - 1)]) + self.kind[batch.kind][:, None]  # (B, H, D)
@@ -142,15 +144,15 @@ class Hypernetwork(nn.Module):
             if self.mixed:
                 r, c, o, u = r.float(), c.float(), o.float(), u.float()
             cn, un, on = self.norm_column(c), self.norm_neuron(u), self.norm_output(o)
-            o_mean = (on * batch.outputs[..., None]).sum(1) / batch.outputs.sum(1, keepdim=True)
-            log_penalty, log_temperature = self.penalty_temperature(torch.cat([un.mean(1), o_mean], -1)).unbind(-1)
-            temperatures.append(torch.exp(log_temperature.clamp(-3, 4)))
             if t == 0:  # the cells themselves enter the readout, each with a generated prior scale
                 relevance = torch.exp(self.cell_relevance(cn).clamp(-4, 4)) * batch.columns[..., None]  # (B, d, K)
                 cells_relevance = relevance.flatten(1) / (width[:, 0] * K).sqrt()
-                penalty = torch.exp(log_penalty.clamp(-5, 6))
+                o_mean = (on * batch.outputs[..., None]).sum(1) / batch.outputs.sum(1, keepdim=True)
+                penalty = torch.exp(self.penalty(torch.cat([un.mean(1), o_mean], -1))[:, 0].clamp(-5, 6))
                 features.append(Z * cells_relevance[:, None])
-                inverse = ridge_inverse(features[0] * root, penalty)  # (B, n, n)
+                if batch.beside is not None:
+                    features.append(batch.beside)
+                inverse = ridge_inverse(torch.cat(features, -1) * root, penalty)  # (B, n, n)
             keys = self.neuron_key(un).view(B, self.H * self.copies, D)
             W = torch.einsum("bhw,bdkw->bhdk", keys, self.column_key(cn).view(B, d, K, D)) * batch.columns[:, None, :, None]
             gain, bias, rho = self.gain_bias_relevance(keys).unbind(-1)  # (B, H) each
@@ -174,11 +176,16 @@ class Hypernetwork(nn.Module):
             if not readouts_too and t == blocks - 1:
                 break
             inverse = update_inverse(inverse, features[-1] * root)
-            dual = inverse @ Y  # (B, n, O)
+            dual, intercept = inverse @ Y, mean  # (B, n, O)
             out_of_row = dual / inverse.diagonal(dim1=1, dim2=2)[..., None].clamp(min=1e-5)  # leave-one-out, given the neurons
             residual = (out_of_row / root.clamp(min=1e-12)).clamp(-4, 4) * real
+            if bool(classes.any()):
+                softmax = softmax_dual(inverse, penalty, T, batch.outputs, weight)
+                dual, intercept = torch.where(classes, softmax.dual, dual), torch.where(classes, softmax.intercept, mean)
+                residual = torch.where(classes, softmax.wrong, residual)
             if readouts_too:
                 readouts.append((torch.cat(features, -1) * root).transpose(1, 2) @ dual)
+                intercepts.append(intercept)
         return Woven(
-            centre[:, 0], scale[:, 0], cells_relevance, penalty, torch.stack(temperatures, 1), tuple(woven), residual, mean, tuple(readouts)
+            centre[:, 0], scale[:, 0], cells_relevance, penalty, tuple(woven), residual, tuple(readouts), tuple(intercepts)
         )

@@ -112,7 +112,7 @@ def _draft(prepared: Prepared, threads: Threads, budget: Budget | None, provenan
     architecture = {"head": head, "members": [member], "why": "woven in one pass; the penalty by leave-one-out"}
     reference = learn_reference(prepared.schema, rows.X, rows.weight) if summary else None
     overhead = described_bytes({"schema": prepared.schema.to_json(), "architecture": architecture, "provenance": provenance}, reference)
-    limits, prior = budget or default_budget(overhead), threads.prior
+    limits, prior = budget or default_budget(overhead), threads.prior / np.sqrt(threads.penalty)
     kept = keep_within(weights, importance(weights, prior, threads.deviation), limits, overhead)
     if not kept.all():
         weights = keep_neurons(weights, kept, threads.mean)

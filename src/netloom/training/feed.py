@@ -16,30 +16,35 @@ from torch.nn import functional as F
 from netloom.loom.batch import Batch, cells_of
 from netloom.target.cells import STEPS, K
 from netloom.target.weights import CLIP
-from netloom.tasks.priors import Tasks
+from netloom.tasks.priors import Draw, Tasks
 
-__all__ = ["Fed", "feed", "ranked_values", "standardised"]
+__all__ = ["Fed", "feed", "random_neurons", "ranked_values", "standardised"]
 
+RANDOM = 256  # random neurons, as in netloom.loom.pool
 KNOTS = 16  # as netloom.loom.views, which needs scipy and cannot be imported here
 
 
 @dataclass(frozen=True, eq=False)
 class Fed:
-    """A batch for the loom, the cells (B, m, d, K) of its query rows and their targets: codes (B, m) or z-scored values (B, m, O)."""
+    """A batch for the loom, the cells (B, m, d, K) of its query rows and their targets: codes (B, m) or z-scored values (B, m, O); what
+    of the query rows stands ``beside`` the cells, if the batch has it.
+    """
 
     batch: Batch
     cells: Tensor
     targets: Tensor
     outputs: int  # classes, or 0
+    beside: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.cells)
 
 
-def feed(tasks: Tasks, *, ranked: bool = False) -> Fed:
-    """Read ``tasks`` plain or ranked."""
+def feed(tasks: Tasks, *, ranked: bool = False, beside: Draw | None = None) -> Fed:
+    """Read ``tasks`` plain or ranked; with a draw for them, random neurons stand beside the cells."""
     n = tasks.support
     z, many = standardised(tasks.X, n)
+    neurons = None if beside is None else random_neurons(beside, z.clamp(-CLIP, CLIP), n)
     if ranked:
         z = torch.where(many[:, None], ranked_values(z, n), z)
     z = z.clamp(-CLIP, CLIP)
@@ -57,8 +62,22 @@ def feed(tasks: Tasks, *, ranked: bool = False) -> Fed:
         T, targets = values[:, :n], values[:, n:]
     kind = torch.full((B,), 0 if tasks.outputs else 1, device=z.device)
     columns, outputs = (torch.ones(B, count, dtype=torch.bool, device=z.device) for count in (d, T.shape[-1]))
-    batch = Batch(cells[:, :n], torch.ones(B, n, device=z.device), columns, T, outputs, kind)
-    return Fed(batch, cells[:, n:], targets, tasks.outputs)
+    inside, asked = (None, None) if neurons is None else (neurons[:, :n], neurons[:, n:])
+    batch = Batch(cells[:, :n], torch.ones(B, n, device=z.device), columns, T, outputs, kind, inside)
+    return Fed(batch, cells[:, n:], targets, tasks.outputs, asked)
+
+
+def random_neurons(draw: Draw, z: Tensor, n: int, count: int = RANDOM) -> Tensor:
+    """Random ReLU neurons (B, rows, count) of values z (B, rows, d), as `netloom.loom.pool.random_layer` has them, the same for all
+    tasks; standardised by the first n rows and scaled as the readout of a family would.
+    """
+    d, g, device = z.shape[-1], draw.generator, z.device
+    size = torch.exp(torch.rand(count, generator=g, device=device) * math.log(max(d, 2))).ceil().clamp(max=d)  # columns each reads
+    kept = torch.rand(d, count, generator=g, device=device).argsort(0).argsort(0) < size
+    W = torch.randn(d, count, generator=g, device=device) * kept / size.sqrt()
+    a = torch.relu(z @ W + torch.randn(count, generator=g, device=device))
+    mean, deviation = a[:, :n].mean(1, keepdim=True), a[:, :n].std(1, correction=0, keepdim=True)
+    return (a - mean) / deviation.clamp(min=2e-2) / math.sqrt(count)
 
 
 def standardised(X: Tensor, n: int) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ __all__ = ["deep_loss", "identities", "query_losses"]
 def query_losses(loom: Hypernetwork, fed: Fed, columns: Tensor, outputs: Tensor, blocks: int) -> Tensor:
     """Loss (blocks,) after each block: cross-entropy over the logarithm of the number of classes, or squared error in deviations."""
     woven = loom(fed.batch, columns, outputs, blocks=blocks)
-    given = woven.outputs(fed.cells, fed.batch.kind)
+    given = woven.outputs(fed.cells, fed.beside)
     if fed.outputs:
         return torch.stack([F.cross_entropy(out.flatten(0, 1), fed.targets.flatten()) for out in given]) / math.log(fed.outputs)
     return torch.stack([F.mse_loss(out, fed.targets) for out in given])

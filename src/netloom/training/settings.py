@@ -39,6 +39,7 @@ class Settings:
     regression: float = 0.25
     skew: float = 2.5
     ranked: float = 0.25  # share of batches that read ranked columns
+    beside: float = 0.5  # share of batches whose readout holds random neurons too
     tables: str = ""  # folder of tables, or a file made by ``pack``
     real: float = 0.5  # share of batches drawn from tables, where there are any
     half: int = -1  # 0 or 1: train on that half of the tables, validate on the other
@@ -141,6 +142,7 @@ LIMITS = (  # (setting, least, most)
     ("skew", 0.1, 10),
     ("ranked", 0, 1),
     ("real", 0, 1),
+    ("beside", 0, 1),
     ("half", -1, 1),
     ("lr", 1e-8, 1),
     ("last_lr", 0, 1),

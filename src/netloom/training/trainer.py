@@ -112,7 +112,8 @@ class Trainer:
         started = time.perf_counter()
         draw = Draw(settings.seed, g, step, self.device)
         tasks = self.sources.sample(draw)
-        fed = feed(tasks, ranked=draw.chance(settings.ranked))
+        ranked = draw.chance(settings.ranked)
+        fed = feed(tasks, ranked=ranked, beside=draw if draw.chance(settings.beside) else None)
         columns, outputs = identities(fed, self.loom.D, draw.generator)
         blocks = draw.between(*settings.blocks)
         drawing = time.perf_counter() - started

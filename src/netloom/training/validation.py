@@ -44,7 +44,7 @@ class Validation:
         drawn: dict[str, list[float]] = {"classes": [], "values": []}
         for i in range(self.settings.validation):
             draw = Draw(SEED, 0, i, self.device)
-            fed = feed(sample(draw, draw_sizes(draw, self.settings.ranges, WORK)))
+            fed = feed(sample(draw, draw_sizes(draw, self.settings.ranges, WORK)), beside=self._beside(draw))
             out = self._predict(loom, fed, draw)
             if out is not None:
                 drawn["classes" if fed.outputs else "values"].append(float(_loss(out, fed)))
@@ -52,8 +52,9 @@ class Validation:
         scores |= {name: _mean(values) for name, values in drawn.items() if values}
         losses, aucs, r2s = [], [], []
         for i, tasks in enumerate(self.real):
-            fed = feed(tasks)
-            out = self._predict(loom, fed, Draw(SEED, 1, i, self.device))
+            draw = Draw(SEED, 1, i, self.device)
+            fed = feed(tasks, beside=self._beside(draw))
+            out = self._predict(loom, fed, draw)
             if out is None:
                 continue
             losses.append(float(_loss(out, fed)))
@@ -67,6 +68,9 @@ class Validation:
                 scores[name] = _mean(values)
         return scores
 
+    def _beside(self, draw: Draw) -> Draw | None:
+        return draw if self.settings.beside else None
+
     def _predict(self, loom: Hypernetwork, fed: Fed, draw: Draw) -> Tensor | None:
         """Outputs (B, m, O) after the last block; None where weaving failed."""
         columns, outputs = identities(fed, loom.D, draw.generator)
@@ -74,7 +78,7 @@ class Validation:
             woven = loom(fed.batch, columns, outputs, blocks=BLOCKS)
         except (NotWovenError, torch.linalg.LinAlgError):
             return None
-        return woven.outputs(fed.cells, fed.batch.kind)[-1]
+        return woven.outputs(fed.cells, fed.beside)[-1]
 
 
 def auc(logits: Tensor, y: Tensor, classes: int) -> float:
