@@ -103,7 +103,9 @@ def test_plain_layers_compute_what_the_hypernetwork_computed(loom):
     neurons = F[:, F.shape[1] - (p - width) :]
     difference = plain[:, width:] - neurons  # centred in one, not in the other
     difference -= difference.mean(axis=0)
-    assert np.abs(difference).max() < 0.02 * neurons.std()  # weights are kept in half precision
+    relevance = torch.cat([block.relevance[0] for block in woven.blocks]).numpy()
+    difference = np.abs(difference / relevance)  # in deviations of each neuron: weights are kept in half precision
+    assert difference.max() < 0.025 and difference.mean() < 3e-4
 
 
 @pytest.mark.parametrize("blocks", [1, 2, 9])
