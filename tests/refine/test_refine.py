@@ -1,14 +1,16 @@
 """Refining: only what held-out folds like is kept, criteria end it, an interrupt keeps the best so far."""
 
 import importlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import netloom
-from netloom import TargetNetwork
+from netloom import Budget, Loom, TargetNetwork
 from netloom.errors import ConfigError, DataError
 from netloom.refine import NoImprovement, Recipe, Score, Seconds, Steps, refine, refine_many
+from netloom.refine.again import rows_of, weave_again
 from netloom.refine.judge import Judge
 
 SHORT = Recipe(rates=(0.015,), cycle=4)
@@ -140,3 +142,13 @@ def test_mistakes_are_named(woven, call, error, message):
     _, other = woven("two classes")
     with pytest.raises(error, match=message):
         call(network, task, other)
+
+
+@pytest.mark.parametrize("kind", ["values", "two classes", "three classes"])
+def test_a_network_of_one_pass_woven_again_on_its_own_rows_is_itself(task_of, kind):
+    """Penalties are said in the units that families have, whatever those are in which they were searched."""
+    task = task_of(kind, 90, seed=1)
+    network = Loom.pretrained().weave(task, Budget(max_bytes=None))
+    again = replace(network, weights=weave_again(network, rows_of(network, task), Loom.pretrained()))
+    given, expected = (n.predict(task.frame) if kind == "values" else n.predict_proba(task.frame) for n in (again, network))
+    np.testing.assert_allclose(given, expected, rtol=2e-3, atol=2e-3)

@@ -47,13 +47,16 @@ class Prepared:
 
 @dataclass(frozen=True, eq=False)
 class Draft:
-    """A network without its readout, and what the readout is solved from: `netloom.loom.readouts.Question`."""
+    """A network without its readout, and what the readout is solved from: `netloom.loom.readouts.Question`, whose penalties are in units
+    of the loom's own, ``unit``.
+    """
 
     network: TargetNetwork
     rows: Rows
     head: str
     blocks: list[np.ndarray]
     chosen: Selection
+    unit: float
 
 
 def weave_tasks(
@@ -122,7 +125,7 @@ def _draft(prepared: Prepared, threads: Threads, budget: Budget | None, provenan
     blocks = features_of(weights, rows)
     mean, _ = moments(blocks, rows.weight)
     draft = TargetNetwork(prepared.schema, weights, task.kind, task.classes, task.target_names, architecture, {}, provenance, reference)
-    return Draft(draft, rows, head, blocks, Selection(np.arange(len(prior)), mean, prior))
+    return Draft(draft, rows, head, blocks, Selection(np.arange(len(prior)), mean, prior), threads.penalty)
 
 
 def _finish(draft: Draft, readout: Readout) -> TargetNetwork:
@@ -137,5 +140,5 @@ def _finish(draft: Draft, readout: Readout) -> TargetNetwork:
         n = len(readout.left_out)
         wrong = (draft.rows.targets[:n] - readout.left_out) * draft.rows.scale
         weights = replace(weights, extra={"interval_quantiles": interval_quantiles(wrong, draft.rows.weight[:n])})
-    draft.network.architecture["members"][0]["penalty"] = readout.penalty
+    draft.network.architecture["members"][0]["penalty"] = readout.penalty * draft.unit  # as families have it: of the generated scales
     return replace(draft.network, weights=weights)
