@@ -119,7 +119,7 @@ def summarise(out, most_rows):
     runs = pd.read_csv(out / "outcomes.csv")
     means = runs.groupby(["set", "sharpness"], sort=False)[["auc", "log_loss", "r2"]].mean()
     seeds = ", ".join(str(seed) for seed in sorted(runs["seed"].unique()))
-    lines = [f"{runs['name'].nunique()} tables, seeds {seeds}, at most {most_rows} training rows; `python benchmarks/choice.py`", ""]
+    lines = [f"{runs['name'].nunique()} tables, seeds {seeds}; `python benchmarks/choice.py --suite FOLDER --most-rows {most_rows}`", ""]
     lines += ["| families | sharpness | ROC AUC | log loss | R2 |", "|---|---|---|---|---|"]
     lines += [f"| {s} | {k:g} | {row.auc:.4f} | {row.log_loss:.4f} | {row.r2:.4f} |" for (s, k), row in means.iterrows()]
     (out / "summary.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
