@@ -244,7 +244,7 @@ def test_progress_runs_from_nothing_to_done(make):
     assert shares[0] == 0 and shares[-1] == 1 and shares == sorted(shares)
 
 
-def test_a_member_goes_rather_than_most_neurons(make):
+def test_neurons_stay_where_columns_fill_the_file(make):
     """Forty rows and 300 columns: two kinds of views do not fit in the usual file together with their neurons."""
     rng = np.random.default_rng(2)
     X, fresh = rng.normal(size=(40, 300)), rng.normal(size=(300, 300))

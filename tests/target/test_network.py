@@ -7,7 +7,7 @@ from netloom import Budget
 from netloom.errors import BudgetError, ConfigError
 from netloom.target.budget import default_budget
 from netloom.target.cells import K, cell_features, cell_positions, step_thresholds
-from netloom.target.prune import bytes_of, keep_neurons, prune, tidy
+from netloom.target.prune import bytes_of, keep_neurons, tidy
 from netloom.target.row import RowPlan
 from netloom.target.weights import Layer, View, Weights
 
@@ -116,15 +116,6 @@ def test_pruned_neurons_leave_their_mean_behind():
     smaller = keep_neurons(w, kept, F.mean(axis=0))
     np.testing.assert_allclose(smaller.forward(X), w.forward(X), rtol=1e-3, atol=1e-1)
     assert sum(a.width for a in smaller.layers) == 13
-
-
-@pytest.mark.parametrize("share", [0.3, 0.7, 0.9])
-def test_prune_drops_the_least_important_until_it_fits(share):
-    w, X = network(), np.random.default_rng(9).normal(size=(50, 4))
-    F = w.features(X)
-    limit = w.n_parameters * share
-    kept = prune(w, F.mean(axis=0), F.std(axis=0), lambda small: small.n_parameters <= limit)
-    assert tidy(keep_neurons(w, kept, F.mean(axis=0))).n_parameters <= limit or not kept.any()
 
 
 def test_cells_follow_their_layout():

@@ -1,10 +1,12 @@
 """Neurons that a budget leaves: sizes by arithmetic equal those of the networks themselves."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from netloom.target.budget import Budget
-from netloom.target.prune import bytes_of, importance, keep_neurons, keep_within
+from netloom.target.prune import bytes_of, cost_of_neurons, importance, keep_neurons, keep_within
 from netloom.target.weights import Layer, View, Weights
 
 
@@ -46,3 +48,23 @@ def test_a_neuron_that_only_others_read_is_important():
     strength[first + 9 :] = 1.0  # only the last layer is read
     found = importance(weights, strength, np.ones(len(weights.readout)))
     assert (found[:9] > 0).all() and (found[9:] == 1).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_neuron_costs_what_is_saved_without_it(seed):
+    weights = network(seed=seed)
+    weights = replace(weights, readout=weights.readout.astype(np.float16).astype(np.float32))
+    cost = cost_of_neurons(weights)
+    for i in range(15):
+        kept = np.arange(15) != i
+        assert bytes_of(weights) - bytes_of(keep_neurons(weights, kept, np.zeros(len(weights.readout)))) == cost[i]
+
+
+def test_features_that_the_readout_does_not_read_take_nothing():
+    weights = network(d=9)
+    readout = weights.readout.astype(np.float16).astype(np.float32)
+    whole = bytes_of(replace(weights, readout=readout))
+    readout[20:60] = 0
+    assert bytes_of(replace(weights, readout=readout)) < whole
+    assert replace(weights, readout=readout).n_parameters == weights.n_parameters - 80
+    assert bytes_of(replace(weights, readout=readout / 3)) > bytes_of(replace(weights, readout=readout))  # a third is no half number

@@ -72,3 +72,42 @@ def test_a_small_file_cannot_ask_for_a_huge_matrix(path, monkeypatch):
     monkeypatch.setattr(store, "LARGEST_SPARSE", 100)
     with pytest.raises(FileError, match="would hold"):
         TargetNetwork.load(path)
+
+
+@pytest.fixture
+def gaps(make_network, tmp_path):
+    """A network whose readout reads nine of its features, in numbers that half precision holds."""
+    network, _ = make_network(neurons=40)
+    readout = np.zeros_like(network.weights.readout)
+    readout[3:30:3] = np.float16(0.3)
+    object.__setattr__(network.weights, "readout", readout)
+    network.save(tmp_path / "m.netloom")
+    return tmp_path / "m.netloom", readout
+
+
+def test_a_readout_with_gaps_is_whole_again(gaps):
+    path, readout = gaps
+    tensors, _ = file.read(path)
+    assert tensors["readout"].dtype == np.float16 and tensors["readout"].shape == (9, readout.shape[1])
+    np.testing.assert_array_equal(TargetNetwork.load(path).weights.readout, readout)
+
+
+def test_a_readout_that_halves_do_not_hold_is_kept_in_single_precision(make_network, tmp_path):
+    network, _ = make_network(neurons=40)
+    network.save(tmp_path / "m.netloom")
+    assert file.read(tmp_path / "m.netloom")[0]["readout"].dtype == np.float32
+    np.testing.assert_array_equal(TargetNetwork.load(tmp_path / "m.netloom").weights.readout, network.weights.readout)
+
+
+@pytest.mark.parametrize(
+    "places",
+    [lambda at: at[:-1], lambda at: at[::-1].copy(), lambda at: at - 4, lambda at: at + 10**6, lambda at: at.reshape(3, 3)],
+    ids=["too few", "out of order", "negative", "beyond", "a matrix"],
+)
+def test_a_readout_of_features_out_of_place_is_refused(gaps, tmp_path, places):
+    path, _ = gaps
+    tensors, header = file.read(path)
+    tensors["readout.at"] = places(tensors["readout.at"])
+    file.write(tmp_path / "forged.netloom", tensors, header)
+    with pytest.raises(FileError, match="readout .*damaged or forged"):
+        TargetNetwork.load(tmp_path / "forged.netloom")

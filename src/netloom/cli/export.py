@@ -18,7 +18,7 @@ USE = {  # what to do with the file, by its ending
     ".pt2": "torch.export.load(...).module()(numbers, codes); prepare rows with the .py export of the same network",
     ".keras": 'keras.models.load_model(...)({{"numbers": ..., "codes": ...}}); prepare rows with the .py export of the same network',
     ".py": 'from {stem} import predict; predict({{"column": value, ...}}), or python {name} < table.csv',
-    ".h": 'include it and call its predict function; its first comment says what it is given',
+    ".h": "include it and call its predict function; its first comment says what it is given",
 }
 
 

@@ -10,9 +10,10 @@ from netloom.loom.compare import moments, readout_targets
 from netloom.loom.families import Selection, select
 from netloom.loom.pool import Pool
 from netloom.loom.rows import Rows
+from netloom.loom.shrink import shrink
 from netloom.target.budget import Budget, default_budget
 from netloom.target.heads import HEADS
-from netloom.target.prune import fits, importance, keep_neurons, prune, refuse_misfit, tidy
+from netloom.target.prune import bytes_of, fits, preparation_bytes, refuse_misfit
 from netloom.target.solve import compress
 from netloom.target.weights import Weights
 
@@ -20,7 +21,6 @@ __all__ = ["Member", "assemble"]
 
 BLOCK = 20_000  # rows whose features are made at once
 READOUT_ROWS = 50_000  # more rows than this no longer move a readout of two thousand features, and their features would take gigabytes
-MOST_LOST = 0.9  # share of what neurons do that may go for a budget before a member goes
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,12 @@ class Member:
 
 
 def assemble(
-    pool: Pool, rows: Rows, members: Sequence[Member], head: str, budget: Budget | None, overhead: int
-) -> tuple[Weights, list[Member]]:
-    """One network of all members within the budget, ``overhead`` bytes of its file being its description; and the members in it.
+    pool: Pool, rows: Rows, members: Sequence[Member], head: str, budget: Budget | None, overhead: int, factor: float = 1.0
+) -> tuple[Weights, dict[str, float]]:
+    """One network that says what the average of all members says, its outputs times ``factor``, as small as can be within the budget.
 
-    Neurons are dropped, the least important first, until it fits, and the readout is solved again for those that stay. Where most of
-    what neurons do would go, the lightest member goes instead, and with it the views that only it reads. Without a budget the default
-    one is aimed at, and gives way where the preparation alone takes more.
+    ``overhead`` bytes of its file are its description. Without a budget the default one is aimed at, and gives way where the preparation
+    alone takes more. Also what it imitates: the ``bytes`` of all members merged, and how far ``apart`` they are (`Large.apart`).
 
     Raises
     ------
@@ -49,36 +48,14 @@ def assemble(
     rows = rows.take(np.arange(min(rows.n, READOUT_ROWS)))
     blocks = features_of(pool.weights, rows)
     mean, deviation = moments(blocks, rows.weight)
-    limits, left = budget or default_budget(overhead), sorted(members, key=lambda m: -m.weight)
-    alone = [readout_of(pool, rows, member, head, blocks, mean, deviation) for member in left]
-    while True:
-        weights = merge(pool, left, alone)
-        if fits(tidy(weights), limits, overhead):
-            return tidy(weights), left
-        kept = prune(weights, mean, deviation, lambda smaller: fits(smaller, limits, overhead))
-        if len(left) == 1 or _lost(weights, kept, deviation) <= MOST_LOST:
-            break
-        left, alone = _shared_out(left[:-1]), alone[:-1]
-    pool = without_neurons(pool, kept, mean)
+    alone = [readout_of(pool, rows, member, head, blocks, mean, deviation) for member in members]
     del blocks
-    blocks = features_of(pool.weights, rows)
-    mean, deviation = moments(blocks, rows.weight)
-    weights = tidy(merge(pool, left, [readout_of(pool, rows, member, head, blocks, mean, deviation) for member in left]))
+    large = merge(pool, members, alone, factor)
+    limits = budget or default_budget(overhead + preparation_bytes(large))
+    weights, apart = shrink(large, rows, lambda smaller: fits(smaller, limits, overhead), chances=rows.codes is not None)
     if budget is not None:
         refuse_misfit(weights, budget, overhead)
-    return weights, left
-
-
-def _lost(weights: Weights, kept: np.ndarray, deviation: np.ndarray) -> float:
-    """The share of what all neurons do that is lost without those outside ``kept`` (bool, all neurons)."""
-    important = importance(weights, np.linalg.norm(weights.readout, axis=1), deviation)
-    return float(important[~kept].sum() / max(important.sum(), 1e-300))
-
-
-def _shared_out(members: Sequence[Member]) -> list[Member]:
-    """The members with weights that add up to one again."""
-    total = sum(m.weight for m in members)
-    return [replace(m, weight=m.weight / total) for m in members]
+    return weights, {"bytes": bytes_of(large) + overhead, "apart": float(f"{apart:.3g}")}
 
 
 def features_of(weights: Weights, rows: Rows) -> list[np.ndarray]:
@@ -99,10 +76,10 @@ def readout_of(
     return readout, offset - chosen.mean @ coef
 
 
-def merge(pool: Pool, members: Sequence[Member], alone: Sequence[tuple[np.ndarray, np.ndarray]]) -> Weights:
-    """One network of the pool: the weighted sum of the members' readouts, which are ``alone``."""
-    readout = sum(m.weight * own for m, (own, _) in zip(members, alone, strict=True))
-    intercept = sum(m.weight * own for m, (_, own) in zip(members, alone, strict=True))
+def merge(pool: Pool, members: Sequence[Member], alone: Sequence[tuple[np.ndarray, np.ndarray]], factor: float = 1.0) -> Weights:
+    """One network of the pool: the weighted sum of the members' readouts, which are ``alone``, times ``factor``."""
+    readout = sum(factor * m.weight * own for m, (own, _) in zip(members, alone, strict=True))
+    intercept = sum(factor * m.weight * own for m, (_, own) in zip(members, alone, strict=True))
     return replace(pool.weights, readout=np.asarray(readout, np.float32), intercept=np.asarray(intercept, np.float32))
 
 
@@ -120,13 +97,3 @@ def solve(chosen: Selection, blocks: list[np.ndarray], rows: Rows, head: str, pe
         path = HEADS[head].fit_path([torch.as_tensor(single.of(block)) for block in blocks], Y, [penalty], weight)
         coef = path.coef[0]
     return coef.numpy(), path.intercept[0].numpy()
-
-
-def without_neurons(pool: Pool, kept: np.ndarray, mean: np.ndarray) -> Pool:
-    """The pool without some neurons; parts and generated scales follow."""
-    first = sum(v.width for v in pool.weights.views)
-    stay = np.concatenate([np.ones(first, dtype=bool), kept])
-    place = np.cumsum(stay) - 1
-    parts = {name: place[index[stay[index]]] for name, index in pool.parts.items()}
-    priors = {name: prior[stay[pool.parts[name]]] for name, prior in pool.priors.items()}
-    return Pool(keep_neurons(pool.weights, kept, mean), parts, priors)

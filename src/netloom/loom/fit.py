@@ -78,12 +78,6 @@ def fit(
         seconds = None if budget is None else budget.max_seconds
         return seconds is not None and time.perf_counter() - started > 0.6 * seconds
 
-    def proven(average: list[tuple[Candidate, float]]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        metrics, extra = _proof(average, tried, head)
-        if budget is not None and budget.max_bytes is not None and budget.max_bytes < 4 * PROOF:  # so few bytes are for the network
-            metrics.pop("calibration", None)
-        return metrics, extra
-
     tell(0.0, f"reading {task.n} rows")
     schema = Schema.learn(task.frame, named=task.named)
     rows = canonical_rows(schema.encode(task.frame), task)
@@ -108,7 +102,9 @@ def fit(
         members = [Member(simplest, wanted[simplest], 1.0, 1.0)]
     tell(0.8, "weaving on all rows")
     pool = weave_pool(loom, rows, parts={p for m in members for p in m.parts}, seed=seed, control=control)
-    metrics, extra = proven(chosen)
+    metrics, extra = _proof(chosen, tried, head)
+    if budget is not None and budget.max_bytes is not None and budget.max_bytes < 4 * PROOF:  # so few bytes are for the network
+        metrics.pop("calibration", None)
     architecture: dict[str, Any] = _architecture(candidates, members, tried, head, families, control)
     provenance = {
         "loom": loom.fingerprint(),
@@ -123,18 +119,7 @@ def fit(
     overhead = described_bytes(described | {"classes": None if task.classes is None else labels_to_json(task.classes)}, reference)
     overhead += PROOF if budget is None else 0
     pool = replace(pool, weights=replace(pool.weights, extra=extra))
-    weights, left = assemble(pool, rows, members, head, budget, overhead)
-    if len(left) < len(members):  # the budget had no room for all: what is said and proven is of those that are in it
-        share = {m.family: m.weight for m in left}
-        metrics, extra = proven([(c, share[c.family]) for c, _ in chosen if c.family in share])
-        weights = replace(weights, extra=weights.extra | extra)
-        architecture = _architecture(candidates, left, tried, head, families, control)
-    temperature = metrics.get("temperature", 1.0)
-    weights = replace(
-        weights,
-        readout=(weights.readout * temperature).astype(np.float32),
-        intercept=(weights.intercept * temperature).astype(np.float32),
-    )
+    weights, architecture["imitates"] = assemble(pool, rows, members, head, budget, overhead, metrics.get("temperature", 1.0))
     architecture["layers"] = [
         {"reads": f"view {a.view}", "inputs": len(a.weight), "neurons": a.width, "earlier": list(a.earlier)} for a in weights.layers
     ]

@@ -186,6 +186,4 @@ class Hypernetwork(nn.Module):
             if readouts_too:
                 readouts.append((torch.cat(features, -1) * root).transpose(1, 2) @ dual)
                 intercepts.append(intercept)
-        return Woven(
-            centre[:, 0], scale[:, 0], cells_relevance, penalty, tuple(woven), residual, tuple(readouts), tuple(intercepts)
-        )
+        return Woven(centre[:, 0], scale[:, 0], cells_relevance, penalty, tuple(woven), residual, tuple(readouts), tuple(intercepts))

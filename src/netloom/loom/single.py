@@ -108,7 +108,7 @@ def _draft(prepared: Prepared, threads: Threads, budget: Budget | None, provenan
     head = "logistic" if rows.codes is not None else "gaussian"
     outputs = rows.head_targets.shape[1]
     centre, scale = (rows.centre, rows.scale) if rows.codes is None else (np.zeros(outputs), np.ones(outputs))
-    readout, intercept = np.zeros((len(threads.prior), outputs), np.float32), np.zeros(outputs, np.float32)
+    readout, intercept = np.full((len(threads.prior), outputs), np.nan, np.float32), np.zeros(outputs, np.float32)  # not solved yet
     extra = {"interval_quantiles": np.zeros((99, outputs), np.float32)} if rows.codes is None and rows.n >= 20 else {}
     weights = Weights((prepared.view,), threads.layers, readout, intercept, centre, scale, extra)
     member: dict[str, Any] = {"family": "woven", "penalty": 0.0, "weight": 1.0}
@@ -116,7 +116,7 @@ def _draft(prepared: Prepared, threads: Threads, budget: Budget | None, provenan
     reference = learn_reference(prepared.schema, rows.X, rows.weight) if summary else None
     overhead = described_bytes({"schema": prepared.schema.to_json(), "architecture": architecture, "provenance": provenance}, reference)
     limits, prior = budget or default_budget(overhead), threads.prior / np.sqrt(threads.penalty)
-    kept = keep_within(weights, importance(weights, prior, threads.deviation), limits, overhead)
+    kept = keep_within(weights, importance(weights, prior * threads.deviation, threads.deviation), limits, overhead)
     if not kept.all():
         weights = keep_neurons(weights, kept, threads.mean)
         prior = np.concatenate([prior[: prepared.view.width], prior[prepared.view.width :][kept]])

@@ -42,14 +42,11 @@ def weave_again(network: TargetNetwork, rows: Rows, loom: Loom) -> Weights:
     pool = weave_pool(loom, rows, parts=parts, seed=seed, blocks=blocks, control=control)
     head = network.architecture.get("head", "logistic")
     numbers = replace(network.weights, extra={}).n_parameters
-    try:
-        weights, _ = assemble(pool, rows, members, head, Budget(max_parameters=int(SLACK * numbers) + 64, max_bytes=None), 0)
-    except BudgetError:  # on these rows more columns vary
-        weights, _ = assemble(pool, rows, members, head, Budget(max_bytes=None), 0)
     factor = temperature_factor(network)
-    return replace(
-        weights, readout=(weights.readout * factor).astype(np.float32), intercept=(weights.intercept * factor).astype(np.float32)
-    )
+    try:
+        return assemble(pool, rows, members, head, Budget(max_parameters=int(SLACK * numbers) + 64, max_bytes=None), 0, factor)[0]
+    except BudgetError:  # on these rows more columns vary
+        return assemble(pool, rows, members, head, Budget(max_bytes=None), 0, factor)[0]
 
 
 def temperature_factor(network: TargetNetwork) -> float:

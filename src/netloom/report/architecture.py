@@ -7,7 +7,7 @@ from typing import Any
 from netloom.report.charts import WIDTH, chart
 from netloom.report.markup import Markup, h, plural
 from netloom.target.network import TargetNetwork
-from netloom.target.weights import Layer
+from netloom.target.weights import Layer, read_rows
 
 __all__ = ["draw_architecture"]
 
@@ -54,7 +54,7 @@ def draw_architecture(network: TargetNetwork) -> Markup:
     if not chains:
         lines += [_line(x, view_row + 44, WIDTH / 2, readout) for x, _ in views]
     head = str(network.architecture.get("head", "linear"))
-    boxes += _box(WIDTH / 2, readout, 240, BOX, f"{head} readout of {w.readout.shape[0]:,} features", "var(--accent)")
+    boxes += _box(WIDTH / 2, readout, 240, BOX, f"{head} readout of {read_rows(w.readout).sum():,} features", "var(--accent)")
     lines.append(_line(WIDTH / 2, readout + BOX, WIDTH / 2, out))
     what = f"{len(network.classes)} classes" if network.classes is not None else plural(len(network.target_names), "value")
     boxes += _box(WIDTH / 2, out, 120, BOX, what, "var(--soft)")

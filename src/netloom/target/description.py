@@ -27,6 +27,9 @@ def check_description(architecture: Any, metrics: Any, provenance: Any) -> str:
     members = architecture.get("members", [])
     if not isinstance(members, list) or not all(map(_is_member, members)):
         return "its members are not described by family, penalty and weight"
+    imitated = architecture.get("imitates", {"bytes": 0, "apart": 0})
+    if not isinstance(imitated, dict) or not all(_is_number(imitated.get(name)) for name in ("bytes", "apart")):
+        return "what it imitates is not described"
     if not isinstance(architecture.get("control"), str | None):
         return "its control is not described"
     for name in COUNTS:

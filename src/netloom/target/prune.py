@@ -1,17 +1,27 @@
-"""Make a network smaller: drop what nothing reads, then the neurons that matter least, until it fits its budget."""
+"""What a network takes, and smaller ones of it: without some neurons, without what nothing reads."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from netloom.errors import BudgetError
 from netloom.target.budget import USUAL_BYTES, Budget
-from netloom.target.weights import Layer, View, Weights, is_sparse, numbers_in
+from netloom.target.weights import Layer, View, Weights, has_gaps, in_halves, is_sparse, numbers_in, read_rows
 
-__all__ = ["bytes_of", "fits", "importance", "keep_neurons", "keep_within", "prune", "refuse_misfit", "tidy"]
+__all__ = [
+    "bytes_of",
+    "bytes_per_row",
+    "cost_of_neurons",
+    "fits",
+    "importance",
+    "keep_neurons",
+    "keep_within",
+    "preparation_bytes",
+    "refuse_misfit",
+    "tidy",
+]
 
-HALF, SINGLE, DOUBLE = 2, 4, 8  # bytes of hidden weights, of readout and thresholds, of scalings
+HALF, SINGLE, DOUBLE = 2, 4, 8  # bytes of hidden weights, of biases, of scalings
 PLACE = 4  # bytes that say where a number of a sparse matrix stands
 PER_VIEW, PER_LAYER, PER_SPARSE = 700, 380, 120  # bytes that name and describe one, at most
 
@@ -26,7 +36,15 @@ def bytes_of(weights: Weights) -> int:
     ranks = sum(0 if v.knots is None or v.heights is None else v.knots.size + v.heights.size for v in weights.views)
     numbers = HALF * hidden + DOUBLE * (scalings + ranks) + SINGLE * (weights.n_parameters - hidden - scalings - ranks)
     numbers += PLACE * sum(sparse) + PER_SPARSE * len(sparse)
+    numbers -= int(read_rows(weights.readout).sum()) * (SINGLE * weights.readout.shape[1] - bytes_per_row(weights.readout))
+    numbers += PLACE * int(read_rows(weights.readout).sum()) + PER_SPARSE if has_gaps(weights.readout) else 0
     return numbers + PER_VIEW * len(weights.views) + PER_LAYER * len(weights.layers)
+
+
+def preparation_bytes(weights: Weights) -> int:
+    """Bytes that every network on these columns takes: the scalings of the first view and a readout of its values."""
+    k = len(weights.views[0].columns)
+    return PER_VIEW + k * (3 * DOUBLE + HALF * weights.readout.shape[1])
 
 
 def fits(weights: Weights, budget: Budget, overhead: int) -> bool:
@@ -46,13 +64,13 @@ def refuse_misfit(weights: Weights, budget: Budget, overhead: int) -> None:
         raise BudgetError(f"budget max_bytes = {budget.max_bytes}: without neurons this network needs about {needed}; allow more")
 
 
-def importance(weights: Weights, strength: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+def importance(weights: Weights, direct: np.ndarray, deviation: np.ndarray) -> np.ndarray:
     """How far each neuron moves the outputs (all neurons,), directly and through later ones.
 
-    ``strength`` (p,) is the size of each feature's weight in the readout, ``deviation`` (p,) that of the feature itself.
+    ``direct`` (p,) is how far each feature moves them through the readout, ``deviation`` (p,) that of the feature itself.
     """
     first = sum(v.width for v in weights.views)
-    direct = strength[first:] * deviation[first:]
+    direct = direct[first:]
     starts = np.concatenate([[0], np.cumsum([a.width for a in weights.layers])]).astype(int)
     total = direct.copy()
     for t in range(len(weights.layers) - 1, -1, -1):
@@ -68,6 +86,32 @@ def importance(weights: Weights, strength: np.ndarray, deviation: np.ndarray) ->
         else:
             total[before] += share @ mine
     return total
+
+
+def bytes_per_row(readout: np.ndarray) -> int:
+    """Bytes of what a readout (p, O) has for one feature."""
+    return readout.shape[1] * (HALF if in_halves(readout) else SINGLE)
+
+
+def cost_of_neurons(weights: Weights) -> np.ndarray:
+    """Bytes that go with each neuron (all neurons,): bias, readout, what it reads, and what later ones read of it."""
+    starts = np.concatenate([[0], np.cumsum([a.width for a in weights.layers])]).astype(int)
+    cost = np.full(starts[-1], float(SINGLE + bytes_per_row(weights.readout)))
+    for t, layer in enumerate(weights.layers):
+        own = slice(starts[t], starts[t + 1])
+        for matrix in (layer.weight, layer.onto):
+            if matrix is not None:
+                cost[own] += _bytes_along(matrix, axis=0)
+        if layer.onto is not None:
+            cost[np.concatenate([np.arange(starts[e], starts[e + 1]) for e in layer.earlier])] += _bytes_along(layer.onto, axis=1)
+    return cost
+
+
+def _bytes_along(matrix: np.ndarray, axis: int) -> np.ndarray:
+    """Bytes of each column (axis 0) or row (axis 1) of a matrix of hidden weights."""
+    if is_sparse(matrix):
+        return (HALF + PLACE) * np.count_nonzero(matrix, axis=axis)
+    return np.full(matrix.shape[1 - axis], float(HALF * matrix.shape[axis]))
 
 
 def keep_neurons(weights: Weights, kept: np.ndarray, mean: np.ndarray) -> Weights:
@@ -117,19 +161,6 @@ def keep_within(weights: Weights, important: np.ndarray, budget: Budget, overhea
     size = bytes_of(weights) + HALF * (hidden - hidden[0]) + SINGLE * (single - single[0]) + PER_LAYER * (layers - layers[0])
     fine = (count <= (budget.max_parameters or np.inf)) & (size + overhead <= (budget.max_bytes or np.inf))
     return _without(order, int(np.argmax(fine)) if fine.any() else len(order))
-
-
-def prune(weights: Weights, mean: np.ndarray, deviation: np.ndarray, fits: Callable[[Weights], bool]) -> np.ndarray:
-    """Which neurons stay (bool, all neurons) when as few of the least important are dropped as ``fits`` asks; none if nothing helps."""
-    order = np.argsort(importance(weights, np.linalg.norm(weights.readout, axis=1), deviation), kind="stable")
-    low, high = 0, len(order)  # dropping ``high`` is the least that fits, as far as is known
-    while low < high:
-        drop = (low + high) // 2
-        if fits(tidy(keep_neurons(weights, _without(order, drop), mean))):
-            high = drop
-        else:
-            low = drop + 1
-    return _without(order, high)
 
 
 def _without(order: np.ndarray, drop: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from netloom.target import file
 from netloom.target.description import check_description
 from netloom.target.network import TargetNetwork
 from netloom.target.reference import Reference, check_reference
-from netloom.target.weights import Layer, View, Weights, is_sparse
+from netloom.target.weights import Layer, View, Weights, has_gaps, in_halves, is_sparse, read_rows
 from netloom.tasks import Schema, labels_from_json, labels_to_json
 
 __all__ = ["described_bytes", "load", "save", "size_of"]
@@ -49,7 +49,7 @@ def described_bytes(description: dict[str, Any], reference: Reference | None = N
 
 def _taken_apart(network: TargetNetwork) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     w = network.weights
-    tensors = {"readout": w.readout, "intercept": w.intercept, "centre": w.centre, "scale": w.scale}
+    tensors = _readout_apart(w.readout) | {"intercept": w.intercept, "centre": w.centre, "scale": w.scale}
     for v, view in enumerate(w.views):
         tensors |= {
             f"view{v}.columns": view.columns.astype(np.int32),
@@ -98,11 +98,12 @@ def _put_together(tensors: dict[str, np.ndarray], header: dict[str, Any]) -> Tar
     for t, entry in enumerate(header["layers"]):
         layers.append(_layer(tensors, t, entry, views, layers))
     extra = {name[6:]: value for name, value in tensors.items() if name.startswith("extra.")}
-    single = {name: tensors[name].astype(np.float32) for name in ("readout", "intercept")}
-    weights = Weights(views, tuple(layers), single["readout"], single["intercept"], tensors["centre"], tensors["scale"], extra)
-    p = sum(weights.widths)
+    p = sum(v.width for v in views) + sum(a.width for a in layers)
+    readout, intercept = _readout(tensors, p), tensors["intercept"].astype(np.float32)
+    weights = Weights(views, tuple(layers), readout, intercept, tensors["centre"], tensors["scale"], extra)
     outputs = len(names) if classes is None else (1 if len(classes) == 2 else len(classes))
-    shapes = {"readout": (p, outputs), "intercept": (outputs,), "centre": (outputs,), "scale": (outputs,)}
+    _check(readout.shape == (p, outputs), f"readout has shape {readout.shape}, not {(p, outputs)}")
+    shapes = {"intercept": (outputs,), "centre": (outputs,), "scale": (outputs,)}
     _check(classes is None or len(classes) >= 2, "fewer than two classes")
     for name, shape in shapes.items():
         _check(tensors[name].shape == shape, f"{name} has shape {tensors[name].shape}, not {shape}")
@@ -164,6 +165,29 @@ def _layer(tensors: dict[str, np.ndarray], t: int, entry: dict[str, Any], views:
     if earlier:
         onto = _matrix(tensors, f"layer{t}.onto", (sum(before[e].width for e in earlier), len(bias)))
     return Layer(view, weight, bias, tuple(earlier), onto)
+
+
+def _readout_apart(readout: np.ndarray) -> dict[str, np.ndarray]:
+    """A readout as tensors of a file: itself, or the rows of the features it reads and which these are; in halves where nothing is lost."""
+    numbers = readout.astype(np.float16) if in_halves(readout) else readout
+    if not has_gaps(readout):
+        return {"readout": numbers}
+    at = np.flatnonzero(read_rows(readout))
+    return {"readout": numbers[at], "readout.at": at.astype(np.int32)}
+
+
+def _readout(tensors: dict[str, np.ndarray], p: int) -> np.ndarray:
+    """The inverse of `_readout_apart` for p features, float32."""
+    numbers, at = tensors["readout"].astype(np.float32), tensors.get("readout.at")
+    if at is None:
+        return numbers
+    _check(numbers.ndim == 2 and p * numbers.shape[1] <= LARGEST_SPARSE, "readout would hold too many numbers")
+    _check(at.ndim == 1 and len(at) == len(numbers), "readout does not say which features it reads")
+    at = at.astype(np.int64)
+    _check(bool((np.diff(at, prepend=-1) > 0).all() and (at < p).all()), "readout reads features out of place")
+    readout = np.zeros((p, numbers.shape[1]), np.float32)
+    readout[at] = numbers
+    return readout
 
 
 def _matrix_apart(name: str, matrix: np.ndarray) -> dict[str, np.ndarray]:

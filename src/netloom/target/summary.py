@@ -1,6 +1,7 @@
 """A network in a few lines of text."""
 
 from netloom.target.network import TargetNetwork
+from netloom.target.weights import read_rows
 
 __all__ = ["summarise"]
 
@@ -22,9 +23,15 @@ def summarise(network: TargetNetwork) -> str:
     for t, layer in enumerate(w.layers):
         onto = f" and layers {', '.join(map(str, layer.earlier))}" if layer.earlier else ""
         lines.append(f"  layer {t}    {layer.width} neurons on {len(layer.weight)} features of view {layer.view}{onto}")
-    lines.append(f"  readout    {network.architecture.get('head', '?')}, {w.readout.shape[0]} features -> {w.readout.shape[1]} outputs")
+    lines.append(
+        f"  readout    {network.architecture.get('head', '?')}, {read_rows(w.readout).sum()} features -> {w.readout.shape[1]} outputs"
+    )
     for member in network.architecture.get("members", []):
         lines.append(f"  member     {member['family']}, penalty {member['penalty']:g}, weight {member['weight']:.0%}")
+    imitated = network.architecture.get("imitates")
+    if isinstance(imitated, dict):
+        unit = "of the variance" if network.classes is None else "nats a row"
+        lines.append(f"  imitates   their average, {imitated['bytes'] / 1000:.0f} kB, to {imitated['apart']:.1g} {unit}")
     for name in ("accuracy", "log_loss", "r2"):
         if name in network.metrics:
             lines.append(f"  held out   {name} {network.metrics[name]:.4f} +- {network.metrics.get(name + '_se', float('nan')):.4f}")

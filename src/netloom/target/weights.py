@@ -11,7 +11,7 @@ import numpy as np
 
 from netloom.target.cells import cell_features
 
-__all__ = ["Layer", "View", "Weights", "gathered", "is_sparse", "numbers_in"]
+__all__ = ["Layer", "View", "Weights", "gathered", "has_gaps", "in_halves", "is_sparse", "numbers_in", "read_rows"]
 
 ROWS_AT_ONCE = 4096  # bounds the memory of a forward pass over many rows
 CLIP = 6.0  # standardised values beyond this many deviations are cut: one wild value must not rule the network
@@ -26,6 +26,24 @@ def numbers_in(matrix: np.ndarray) -> int:
     """Numbers of a matrix of hidden weights that count: all of them, or those that are not 0 where most are."""
     count = int(np.count_nonzero(matrix))
     return count if 6 * count + 100 < 2 * matrix.size else matrix.size
+
+
+def read_rows(readout: np.ndarray) -> np.ndarray:
+    """Which features (p,) bool a readout (p, O) reads: those with a number other than 0. NaN, for one not solved yet, is such a number."""
+    return (readout != 0).any(axis=1)
+
+
+def in_halves(readout: np.ndarray) -> bool:
+    """Whether half precision holds every number of a readout as it is: a file then has two bytes for each."""
+    with np.errstate(over="ignore"):
+        return bool((readout.astype(np.float16) == readout).all())
+
+
+def has_gaps(readout: np.ndarray) -> bool:
+    """Whether a readout reads so few of the features that a file is smaller if it says which."""
+    p, O = readout.shape  # noqa: E741
+    kept = int(read_rows(readout).sum())
+    return 2 * O * (p - kept) > 4 * kept + 100
 
 
 def gathered(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -125,8 +143,9 @@ class Weights:
 
     @property
     def n_parameters(self) -> int:
-        """Weights, thresholds and scalings: every number that is learned or generated."""
-        count = self.readout.size + 3 * self.intercept.size + sum(a.size for a in self.extra.values())
+        """Weights, thresholds and scalings: every number that is learned or generated and has not gone."""
+        count = int(read_rows(self.readout).sum()) * self.readout.shape[1] + 3 * self.intercept.size
+        count += sum(a.size for a in self.extra.values())
         for v in self.views:
             count += v.columns.size + v.centre.size + v.scale.size + (v.thresholds.size if v.cells else 0)
             count += 0 if v.knots is None or v.heights is None else v.knots.size + v.heights.size

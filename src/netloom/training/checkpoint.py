@@ -65,9 +65,7 @@ def build_loom(path: str, width: int, neurons: int, copies: int) -> Hypernetwork
     return loom
 
 
-def save_run(
-    folder: Path, loom: Hypernetwork, average: list[Tensor], optimizer: AdamW, state: State, settings: dict[str, Any]
-) -> None:
+def save_run(folder: Path, loom: Hypernetwork, average: list[Tensor], optimizer: AdamW, state: State, settings: dict[str, Any]) -> None:
     """Write the whole run, its averaged weights for the product, and a report for people."""
     tensors: dict[str, Tensor] = {}
     for (name, value), mean in zip(loom.named_parameters(), average, strict=True):

@@ -214,4 +214,3 @@ def _device(name: str) -> torch.device:
     if name == "cuda" and "LOCAL_RANK" in os.environ:  # torchrun: a GPU per process
         name = f"cuda:{os.environ['LOCAL_RANK']}"
     return torch.device(name)
-

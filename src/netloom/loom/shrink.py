@@ -1,0 +1,189 @@
+"""A smaller network that says the same: features go whose part others can take over, and the readout is solved to imitate the large one.
+
+Knowledge distillation (Bucila et al. 2006; Hinton et al. 2015) in closed form. What it costs to drop feature j, if all others may move, is
+`w_j^2 / [H^-1]_jj` (optimal brain surgeon, Hassibi & Stork 1993): its weight times what is left of the feature when the others have
+explained what they can. Labels are not used again, so that nothing is fitted twice; rows made up between real ones keep a readout of
+more features than rows from imitating the real rows only.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from netloom.loom.compare import moments
+from netloom.loom.keys import uniforms
+from netloom.loom.rows import Rows, spread
+from netloom.loom.weave import halved
+from netloom.target.calibration import log_chances
+from netloom.target.prune import bytes_per_row, cost_of_neurons, importance, keep_neurons, tidy
+from netloom.target.solve import add_diagonal, cholesky
+from netloom.target.weights import Weights, read_rows
+
+__all__ = ["Large", "shrink"]
+
+ROWS = 2000  # that are imitated; where there are fewer, rows are made up
+SWAPPED = 0.1  # of the columns of a made-up row come from another one
+SAME = 3e-5  # as much as a network may differ from the large one without need: nats per row, or share of the target's variance
+SURE = 0.03  # heed that is paid to rows of which the large network is sure, beside the variance of their class
+HELD = 0.003  # penalty on what a weight moves, in units of a standardised feature: what rows hardly show is not made up for
+AT_ONCE = 0.3  # of what can go may go before the rest is solved again
+FEW = 2  # outputs whose weights are kept in single precision: halving them saves next to nothing
+FLAT = 2e-2  # deviations below are not blown up, as where families are scaled
+
+
+@dataclass(frozen=True, eq=False)
+class Large:
+    """What is imitated: on rows X (n, d), each with a ``share`` (n,) of the weight, the outputs ``said`` (n, O).
+
+    ``heed`` (n,) is how much an error in the outputs of each row counts when the readout is solved, ``real`` (n,) the share of the weight
+    among the rows that are not made up; each adds up to one.
+    """
+
+    X: np.ndarray
+    share: np.ndarray
+    heed: np.ndarray
+    real: np.ndarray
+    said: np.ndarray
+    chances: bool
+
+    @classmethod
+    def of(cls, weights: Weights, rows: Rows, chances: bool) -> "Large":
+        """``weights`` on the rows of a task and on some made up from them."""
+        rows = rows.take(spread(rows, ROWS))
+        X, share = _with_made_up_rows(rows)
+        real = np.where(np.arange(len(X)) < rows.n, share, 0.0)
+        said = _outputs(weights, X)
+        heed = share
+        if chances:  # where chances are sure, an error in log odds moves them little
+            p = np.exp(log_chances(said))
+            heed = share * ((p * (1 - p)).sum(axis=1) + SURE)
+        return cls(X, share, heed / heed.sum(), real / real.sum(), said, chances)
+
+    def apart(self, weights: Weights) -> float:
+        """How far a network is from the large one: Kullback-Leibler divergence in nats per row, or mean squared difference."""
+        heard = _outputs(weights, self.X)
+        if not self.chances:
+            return float(self.share @ np.square(self.said - heard).mean(axis=1))
+        p, q = log_chances(self.said), log_chances(heard)
+        return float(self.share @ (np.exp(p) * (p - q)).sum(axis=1))
+
+
+def shrink(weights: Weights, rows: Rows, fits: Callable[[Weights], bool], *, chances: bool) -> tuple[Weights, float]:
+    """The smallest network found that fits and says what ``weights`` says, within `SAME`; if none that fits does, the one that says most.
+
+    Neurons are dropped, and what the readout hears of views directly, except the values of the first view: a linear model always stays.
+
+    Parameters
+    ----------
+    weights : the large network
+    rows : training rows
+    fits : whether a network is within its budget
+    chances : whether outputs are log odds, compared as chances are; else they are compared in deviations of the target
+
+    Returns
+    -------
+    The network, and how far from the large one it is on these rows (`Large.apart`)
+    """
+    large = Large.of(weights, rows, chances)
+    best, now = None, tidy(weights)
+    while True:
+        now, mean, moves = _imitate(now, large, torch.float32)
+        if fits(now):
+            if best is not None and large.apart(now) > SAME:
+                break
+            best = now
+        smaller = _drop(now, mean, moves, fits)
+        if smaller is None:
+            break
+        now = smaller
+    best, *_ = _imitate(now if best is None else best, large, torch.float64)
+    return best, large.apart(best)
+
+
+def _outputs(weights: Weights, X: np.ndarray) -> np.ndarray:
+    """Outputs (n, O) as the readout gives them, before they get the unit of the target."""
+    return weights.features(X).astype(np.float64) @ weights.readout + weights.intercept
+
+
+def _with_made_up_rows(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """The rows, and as much weight of rows made up from two where there are fewer than `ROWS`; their shares of the weight.
+
+    Which columns are swapped follows the content of rows and columns, not their order.
+    """
+    n, made = rows.n, max(ROWS - rows.n, 0)
+    share = rows.weight / rows.weight.sum()
+    if not made:
+        return rows.X, share
+    rng = np.random.default_rng(n)
+    one, other = np.resize(rng.permutation(n), made), rng.integers(n, size=made)
+    swapped = uniforms(rows.columns, made, n).T < SWAPPED
+    X = np.where(swapped, rows.X[other], rows.X[one])
+    return np.concatenate([rows.X, X]), np.concatenate([share, share[one] / share[one].sum()]) / 2
+
+
+def _imitate(weights: Weights, large: Large, precision: torch.dtype) -> tuple[Weights, np.ndarray, np.ndarray]:
+    """The readout moved to imitate the large network; means (p,) of the features and how far outputs move without each of them (p,).
+
+    Features that the readout does not read stay unread.
+    """
+    F, share = torch.as_tensor(weights.features(large.X)), large.heed
+    mean, deviation = moments([F.numpy()], share)
+    read = read_rows(weights.readout)
+    readout = weights.readout.astype(np.float64)
+    missing = large.said - F.numpy() @ readout
+    scale = np.maximum(deviation[read], FLAT)
+    root = torch.as_tensor(np.sqrt(share))[:, None]
+    A = (F[:, torch.as_tensor(read)].to(precision) - torch.as_tensor(mean[read])) / torch.as_tensor(scale) * root
+    moved, own = _ridge(A.to(precision), (torch.as_tensor(missing - share @ missing) * root).to(precision))
+    readout[read] += moved / scale[:, None]
+    readout = halved(readout) if readout.shape[1] > FEW else readout.astype(np.float32)
+    intercept = large.real @ (large.said - F.numpy() @ readout)  # on the training rows, outputs are right in the mean
+    left = np.zeros(len(mean))  # what is left of each feature when the others have explained what they can
+    left[read] = scale * np.sqrt(own)
+    weights = replace(weights, readout=readout, intercept=intercept.astype(np.float32))
+    strength = np.linalg.norm(readout, axis=1)
+    first = sum(v.width for v in weights.views)
+    return weights, mean, np.concatenate([strength[:first] * left[:first], importance(weights, strength * left, deviation)])
+
+
+def _ridge(A: torch.Tensor, T: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Ridge coefficients (p, O) of T (n, O) on A (n, p), and `1 / [(A'A + HELD)^-1]_jj` (p,), through the smaller of n and p."""
+    n, p = A.shape
+    held = A.new_tensor(HELD)
+    if p <= n:
+        factor = cholesky(add_diagonal(A.mT @ A, held))
+        return torch.cholesky_solve(A.mT @ T, factor).numpy(), 1 / torch.cholesky_inverse(factor).diagonal().numpy()
+    factor = cholesky(add_diagonal(A @ A.mT, held))
+    explained = torch.linalg.solve_triangular(factor, A, upper=False).square().sum(0)  # (p,) of each feature by all, itself too
+    return (A.mT @ torch.cholesky_solve(T, factor)).numpy(), (HELD / (1 - explained).clamp(min=1e-12)).numpy()
+
+
+def _drop(weights: Weights, mean: np.ndarray, moves: np.ndarray, fits: Callable[[Weights], bool]) -> Weights | None:
+    """Without what says least per byte: as little as makes it fit, and at most `AT_ONCE`; None where nothing is left to drop."""
+    first, values = sum(v.width for v in weights.views), len(weights.views[0].columns)
+    bytes_each = np.concatenate([np.full(first, bytes_per_row(weights.readout)), cost_of_neurons(weights)])
+    can_go = np.concatenate([read_rows(weights.readout[:first]), np.ones(len(moves) - first, dtype=bool)])
+    can_go[:values] = False
+    order = np.flatnonzero(can_go)
+    order = order[np.argsort(np.square(moves[order]) / bytes_each[order], kind="stable")]
+    if not len(order):
+        return None
+
+    def without(drop: int) -> Weights:
+        kept, readout = np.ones(len(moves), dtype=bool), weights.readout.copy()
+        kept[order[:drop]] = False
+        readout[:first][~kept[:first]] = 0
+        return tidy(keep_neurons(replace(weights, readout=readout), kept[first:], mean))
+
+    low, high = 1, max(int(np.ceil(AT_ONCE * len(order))), min(len(order), 8))
+    if fits(weights):
+        return without(high)
+    while low < high:
+        drop = (low + high) // 2
+        if fits(without(drop)):
+            high = drop
+        else:
+            low = drop + 1
+    return without(high)

@@ -1,0 +1,129 @@
+"""A smaller network that says the same: by the definition, where it is known what can go, and within budgets."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from netloom import Budget, fit
+from netloom.loom.assemble import Member, features_of, merge, readout_of
+from netloom.loom.compare import moments
+from netloom.loom.families import FAMILIES
+from netloom.loom.pool import weave_pool
+from netloom.loom.rows import canonical_rows
+from netloom.loom.shrink import HELD, SAME, Large, _imitate, shrink
+from netloom.target.prune import bytes_of, keep_neurons, tidy
+from netloom.target.weights import read_rows
+from netloom.tasks import Schema
+
+KINDS = pytest.mark.parametrize("kind", ["classification", "regression"])
+
+
+@pytest.fixture(scope="module")
+def large(loom, make):
+    """By kind: a network of all cells, random neurons and rules, and the rows it has learned."""
+
+    def made(kind, n=150):
+        task = make(kind, n=n)
+        rows = canonical_rows(Schema.learn(task.frame).encode(task.frame), task)
+        member = Member("cells + random + rules", FAMILIES["cells + random + rules"], 0.1, 1.0)
+        pool = weave_pool(loom, rows, parts=set(member.parts))
+        blocks = features_of(pool.weights, rows)
+        head = "logistic" if kind == "classification" else "gaussian"
+        alone = readout_of(pool, rows, member, head, blocks, *moments(blocks, rows.weight))
+        return merge(pool, [member], [alone]), rows
+
+    return made
+
+
+@KINDS
+def test_what_is_left_says_the_same(large, kind):
+    weights, rows = large(kind)
+    small, apart = shrink(weights, rows, lambda _: True, chances=kind == "classification")
+    assert apart <= 1.1 * SAME
+    assert bytes_of(small) < 0.9 * bytes_of(tidy(weights))
+    fresh = rows.X[:-1] / 2 + rows.X[1:] / 2  # rows that were not imitated
+    np.testing.assert_allclose(small.forward(fresh), weights.forward(fresh), atol=0.15 * weights.forward(fresh).std())
+
+
+@KINDS
+def test_how_far_apart_is_the_definition(large, kind):
+    weights, rows = large(kind, n=60)
+    chances = kind == "classification"
+    imitated = Large.of(weights, rows, chances)
+    other = replace(weights, readout=0.9 * weights.readout)
+    said, heard = (w.features(imitated.X).astype(np.float64) @ w.readout + w.intercept for w in (weights, other))
+    expected = 0.0
+    for one, two, share in zip(said, heard, imitated.share, strict=True):
+        if chances:
+            p, q = (np.exp(v) / np.exp(v).sum() for v in (one, two))
+            expected += share * sum(a * (np.log(a) - np.log(b)) for a, b in zip(p, q, strict=True))
+        else:
+            expected += share * np.mean((one - two) ** 2)
+    assert imitated.apart(other) == pytest.approx(expected, rel=1e-6)
+    assert imitated.apart(weights) == 0
+
+
+def test_made_up_rows_are_two_rows_and_half_the_weight(large):
+    weights, rows = large("regression", n=60)
+    imitated = Large.of(weights, rows, chances=False)
+    assert len(imitated.X) == 2000 and imitated.share[:60].sum() == pytest.approx(0.5)
+    np.testing.assert_array_equal(imitated.X[:60], rows.X)
+    for j in range(rows.X.shape[1]):
+        assert set(imitated.X[60:, j]) <= set(rows.X[:, j])
+    most = (imitated.X[60:, None] == rows.X).sum(axis=2).max(axis=1)  # columns in common with the nearest real row
+    assert 0.3 < (most == rows.X.shape[1]).mean() < 0.9 and most.mean() > 0.85 * rows.X.shape[1]
+
+
+@pytest.mark.parametrize("n", [60, 2500], ids=["fewer rows than features", "more"])
+def test_what_a_feature_moves_is_what_its_loss_costs(large, n):
+    """Without feature j, the penalised error of the best imitation grows by its weight squared over [H^-1]_jj: solved twice, in numpy."""
+    weights, rows = large("regression", n=n)
+    imitated = Large.of(weights, rows, chances=False)
+    solved, mean, moves = _imitate(tidy(weights), imitated, torch.float64)
+    F = solved.features(imitated.X).astype(np.float64)
+    deviation = np.sqrt(imitated.heed @ np.square(F) - np.square(imitated.heed @ F))
+    read = np.flatnonzero(read_rows(solved.readout))
+    scale = np.maximum(deviation[read], 2e-2)
+    A = (F[:, read] - imitated.heed @ F[:, read]) / scale * np.sqrt(imitated.heed)[:, None]
+    H = A.T @ A + HELD * np.eye(len(read))
+    for j in (0, 3, 30):  # of the views: what they move is not passed on by later neurons
+        weight = solved.readout[read[j]] * scale[j]
+        others = np.delete(np.arange(len(read)), j)
+        # dropping j moves the others by -H_oo^-1 H_oj w_j; what remains of the quadratic form is its Schur complement
+        left = H[j, j] - H[j, others] @ np.linalg.solve(H[np.ix_(others, others)], H[others, j])
+        assert moves[read[j]] ** 2 == pytest.approx(left * float(weight @ weight), rel=1e-3)
+
+
+@KINDS
+@pytest.mark.parametrize("share", [0.5, 0.25])
+def test_a_budget_is_kept_and_imitation_beats_cutting(large, kind, share):
+    weights, rows = large(kind)
+    chances = kind == "classification"
+    limit = share * bytes_of(tidy(weights))
+    small, apart = shrink(weights, rows, lambda w: bytes_of(w) <= limit, chances=chances)
+    assert bytes_of(small) <= limit
+    first, mean = sum(v.width for v in weights.views), weights.features(rows.X).mean(axis=0)
+    strength = np.linalg.norm(weights.readout[first:], axis=1)
+    for drop in range(0, len(strength) + 1, 10):
+        kept = np.argsort(np.argsort(strength)) >= drop
+        cut = tidy(keep_neurons(weights, kept, mean))
+        if bytes_of(cut) <= limit:
+            break
+    assert apart < 0.5 * Large.of(weights, rows, chances).apart(cut)
+
+
+def test_a_linear_model_always_stays(large):
+    weights, rows = large("regression")
+    small, _ = shrink(weights, rows, lambda _: False, chances=False)
+    assert not small.layers and len(small.views) == 1 and not small.views[0].cells
+    assert read_rows(small.readout).all() and len(small.readout) == rows.X.shape[1]
+
+
+@KINDS
+def test_a_network_says_what_it_imitates(make, kind):
+    network = fit(make(kind, n=60), budget=Budget(max_bytes=30_000))
+    imitated = network.architecture["imitates"]
+    assert imitated["bytes"] > network.n_bytes and 0 <= imitated["apart"] < 0.05
+    assert f"imitates   their average, {imitated['bytes'] / 1000:.0f} kB" in network.summary()
