@@ -1,8 +1,9 @@
 """One row, fast: the same network with its small steps joined, so that a prediction is some thirty numpy calls on short vectors.
 
-All views are laid side by side and bent at once; every neuron's reading of the views is one matrix-vector product; only the connections
-between layers remain in sequence, and rules, which read few neurons each, gather theirs. A call costs half a microsecond however short its
-vectors are, so constants (biases, the halves of the parabola) are folded into the matrices and `take` stands where an index would do.
+All views are laid side by side and bent at once; the neurons' reading of the views is two matrix-vector products, one for those that read
+values only; cuts, which read one value, and rules, which read few neurons, gather theirs; only the connections between layers remain in
+sequence. A call costs half a microsecond however short its vectors are, so constants (biases, the halves of the parabola) are folded into
+the matrices and `take` stands where an index would do.
 Equal to `Weights.forward` up to rounding.
 """
 
@@ -13,6 +14,8 @@ import numpy as np
 from netloom.target.weights import CLIP, Weights, gathered, is_sparse
 
 __all__ = ["RowPlan", "row_chances"]
+
+WORTH_A_CALL = 15_000  # numbers of a matrix that are read in the time of a few more calls
 
 
 def row_chances(outputs: np.ndarray) -> np.ndarray:
@@ -74,16 +77,17 @@ class RowPlan:
         self.rank_rows = np.arange(len(slope)) * slope.shape[1]
 
     def _join_features(self, weights: Weights, offsets: np.ndarray, place: np.ndarray) -> None:
-        """Where each view's features lie in [values of all views | cos | square | tanh | steps | 1], and all matrices in that order."""
+        """Where each view's features lie in [values of all views | 1 | cos | square | tanh | steps], and all matrices in that order."""
         total, m, places = len(place), self.starts.shape[1], []
+        bent = total + 1  # where cells begin
         for i, v in enumerate(weights.views):
             own = [place[offsets[i] : offsets[i + 1]]]
             if v.cells:
                 which = place[offsets[i] + v.many] - self.bent.start
-                own += [total + part * m + which for part in (2, 0, 1)]
-                own.append((total + 3 * m + which[:, None] + m * np.arange(4)).ravel())
+                own += [bent + part * m + which for part in (2, 0, 1)]
+                own.append((bent + 3 * m + which[:, None] + m * np.arange(4)).ravel())
             places.append(np.concatenate(own))
-        p = total + 7 * m
+        p = bent + 7 * m
         H = [a.width for a in weights.layers]
         starts = np.concatenate([[0], np.cumsum(H)]).astype(int)
         reading = np.zeros((p, int(starts[-1])), np.float32)
@@ -95,11 +99,18 @@ class RowPlan:
         read = {e for layer in weights.layers for e in layer.earlier}
         rules = [t for t, a in enumerate(weights.layers) if t not in read and a.is_rules and a.onto is not None and is_sparse(a.onto)]
         depth[rules] = -1  # they come last, after all depths, and gather their cuts: faster than multiplying by zeros
-        # neurons in order of depth, so that each depth is one slice
-        order = [int(t) for level in range(max(depth, default=-1) + 1) for t in np.flatnonzero(depth == level)]
-        counted = sum(H[t] for t in order)
-        order += rules
-        slots = np.concatenate([np.arange(starts[t], starts[t + 1]) for t in order]) if order else np.zeros(0, dtype=int)
+        square = slice(bent + m, bent + 2 * m)  # parabola = min(z^2, 7) / 2 - 1/2
+        bias = bias - reading[square].sum(axis=0) / 2
+        reading[square] /= 2
+        reading[total] = bias
+        # neurons in order of depth, so that each depth is one slice; the first depth in order of how much they read
+        read_by = np.repeat(depth, H)
+        reads = np.where((reading[bent:] != 0).any(axis=0), 2, np.where(np.count_nonzero(reading[:total], axis=0) > 1, 1, 0))
+        for kind, spared in ((0, total), (1, p - bent)):  # numbers per neuron that a call of their own spares
+            if ((read_by == 0) & (reads == kind)).sum() * spared < WORTH_A_CALL:
+                reads = np.maximum(reads, kind + 1)
+        slots = np.lexsort([np.where(read_by == 0, reads, 0), np.where(read_by < 0, len(H), read_by)])
+        counted = int((read_by >= 0).sum())
         where = np.empty_like(slots)
         where[slots] = np.arange(len(slots))
         onto = np.zeros((len(slots), len(slots)), np.float32)
@@ -107,11 +118,13 @@ class RowPlan:
             if layer.onto is not None:
                 before = np.concatenate([np.arange(starts[e], starts[e + 1]) for e in layer.earlier])
                 onto[np.ix_(where[before], where[starts[t] : starts[t + 1]])] = layer.onto
-        square = slice(total + m, total + 2 * m)  # parabola = min(z^2, 7) / 2 - 1/2
-        bias = bias - reading[square].sum(axis=0) / 2
-        reading[square] /= 2
-        reading = np.concatenate([reading, bias[None].astype(np.float32)])[:, slots[:counted]]
-        self.reading = np.ascontiguousarray(reading.T)  # (H, p + 1): rows are read in a stream
+        reading = reading[:, slots[:counted]]
+        ends = [int(((read_by == 0) & (reads <= kind)).sum()) for kind in (0, 1)]
+        self.cuts, self.plainly, self.fully = slice(0, ends[0]), slice(ends[0], ends[1]), slice(ends[1], counted)
+        self.cut = np.abs(reading[:total, self.cuts]).argmax(axis=0)  # the value that each cut reads
+        self.cut_slope, self.cut_offset = reading[self.cut, np.arange(ends[0])], reading[total, self.cuts]
+        self.from_values = np.ascontiguousarray(reading[:bent, self.plainly].T)  # (H, values and 1): rows are read in a stream
+        self.from_all = np.ascontiguousarray(reading[:, self.fully].T)
         self.edges = [0]
         for level in range(max(depth, default=-1) + 1):
             self.edges.append(self.edges[-1] + sum(H[t] for t in np.flatnonzero(depth == level)))
@@ -126,15 +139,15 @@ class RowPlan:
         if rules:
             self.rules = *gathered(onto[:counted, counted:].T), bias[slots[counted:]].astype(np.float32)
         first = sum(len(x) for x in places)
-        readout = np.zeros((p + 1 + len(slots), weights.readout.shape[1]), np.float32)
+        readout = np.zeros((p + len(slots), weights.readout.shape[1]), np.float32)
         readout[np.concatenate(places)] = weights.readout[:first]
-        readout[p] = weights.intercept - readout[square].sum(axis=0) / 2
+        readout[total] = weights.intercept - readout[square].sum(axis=0) / 2
         readout[square] /= 2
-        readout[p + 1 :] = weights.readout[first:][slots]
+        readout[p:] = weights.readout[first:][slots]
         self.readout = np.ascontiguousarray(readout.T)
-        self.p, self.total, self.m = p + 1, total, m
-        self.features = np.zeros(p + 1 + len(slots), np.float32)
-        self.features[p] = 1
+        self.p, self.total, self.m = p, total, m
+        self.features = np.zeros(p + len(slots), np.float32)
+        self.features[total] = 1
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         z = x.take(self.columns)
@@ -151,17 +164,24 @@ class RowPlan:
         np.minimum(z, CLIP, out=f[:total], casting="same_kind")
         if m:
             v = f[self.bent]
-            bent = f[total + 2 * m : total + 7 * m].reshape(5, m)
+            bent = f[p - 5 * m : p].reshape(5, m)
             np.multiply(self.slopes, v, out=bent)
-            np.cos(bent[0], out=f[total : total + m])
+            np.cos(bent[0], out=f[total + 1 : total + 1 + m])
             bent -= self.starts
             np.tanh(bent, out=bent)
-            square = f[total + m : total + 2 * m]
+            square = f[p - 6 * m : p - 5 * m]
             np.multiply(v, v, out=square)
             np.minimum(square, 7, out=square)
-        if len(self.reading):
+        if self.counted:
             h = f[p : p + self.counted]
-            np.dot(self.reading, f[:p], out=h)
+            if len(self.cut):
+                cuts = f.take(self.cut)
+                cuts *= self.cut_slope
+                np.add(cuts, self.cut_offset, out=h[self.cuts])
+            if len(self.from_values):
+                np.dot(self.from_values, f[: total + 1], out=h[self.plainly])
+            if len(self.from_all):
+                np.dot(self.from_all, f[:p], out=h[self.fully])
             first = h[: self.edges[1]]
             np.maximum(first, 0, out=first)
             for i, (span, onto) in enumerate(self.onto, 1):
