@@ -104,6 +104,8 @@ def main() -> int:
                 train, test = halves(task, seed, options.most_rows)
                 found = outputs_of(loom, task, train, test, seed)
                 for label, families in SETS.items():
+                    if not any(family in found for family in families):
+                        continue  # nothing to rank, say
                     for sharpness in SHARPNESS if len(families) > 1 else (0.0,):
                         given = averaged(found, families, sharpness)
                         scores = score(kind, task.y[test], given if kind == "regression" else np.exp(log_chances(given)))

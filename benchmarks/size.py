@@ -105,7 +105,8 @@ def summarise(options):
     means = runs.groupby(["members", "size"], sort=False)[["auc", "few", "many", "r2", "bytes", "seconds"]].mean()
     command = f"python benchmarks/size.py --suite FOLDER --max-tables {options.max_tables} --most-rows {options.most_rows}"
     lines = [f"{runs['name'].nunique()} tables, seed {options.seed}; `{command}`", ""]
-    lines += ["| members | network | ROC AUC | log loss, to 4 classes | more classes | R2 | kB of weights | seconds to shrink |", "|---|" + "---|" * 7]
+    names = ("members", "network", "ROC AUC", "log loss, to 4 classes", "more classes", "R2", "kB of weights", "seconds to shrink")
+    lines += [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     for (count, asked), m in means.iterrows():
         said = f"{m.auc:.4f} | {m.few:.4f} | {m.many:.4f} | {m.r2:.4f} | {m.bytes / 1000:.0f} | {m.seconds:.2f}"
         lines.append(f"| {count} | {asked} | {said} |")

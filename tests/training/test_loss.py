@@ -57,8 +57,10 @@ def test_the_last_block_counts_one_and_each_earlier_its_share():
     assert float(deep_loss(torch.tensor([2.0]), 0.5)) == 2.0
 
 
-def test_losses_are_one_where_nothing_is_known():
+def test_where_nothing_is_known_the_loss_is_that_of_the_shares_of_the_classes():
     loom, fed, names = small(3)
     with torch.no_grad():
         loom.penalty.bias[0] = 50.0  # a readout that is all penalty
-    assert query_losses(loom, fed, *names, 2)[-1].item() == pytest.approx(1.0, abs=0.05)
+    shares = fed.batch.targets.double().mean(1)  # (B, classes) of the support rows
+    expected = -torch.gather(shares, 1, fed.targets).log().mean() / torch.log(torch.tensor(3.0))
+    assert query_losses(loom, fed, *names, 2)[-1].item() == pytest.approx(expected.item(), abs=0.02)

@@ -20,16 +20,18 @@ FAMILIES: dict[str, tuple[str, ...]] = {  # family: the parts of the pool it rea
     "woven ranked": ("woven ranked",),
     "woven twice": ("woven", "woven ranked"),
     "woven + random + rules": ("woven", "random", "rules"),
+    "woven + random + boosted": ("woven", "random", "boosted"),
     "woven ranked + random + rules": ("woven ranked", "random", "rules"),
+    "cells + random + boosted": ("cells", "random", "boosted"),
 }
 GROUPS = {
-    "all": (  # what fit compares; see docs/decisions/0003, 0061 and 0062
+    "all": (  # what fit compares; see docs/decisions/0003, 0061, 0062 and 0064
         *("linear", "cells", "random", "cells + rules"),
-        *("woven + random + rules", "woven ranked + random + rules"),
+        *("woven + random + boosted", "woven ranked + random + rules"),
     ),
     "untrained": (  # nothing that a loom made
         *("linear", "cells", "random"),
-        *("cells + random", "cells + rules", "cells + random + rules"),
+        *("cells + random", "cells + rules", "cells + random + rules", "cells + random + boosted"),
     ),
     "woven": ("woven", "woven ranked", "woven twice"),  # nothing but
 }
@@ -64,9 +66,9 @@ class Selection:
 def select(pool: Pool, parts: tuple[str, ...], mean: np.ndarray, deviation: np.ndarray) -> Selection | None:
     """The features of ``parts`` given the mean and deviation (all,) of every pool feature; None where a part does not exist.
 
-    Where a forest finds nothing to cut there are no rules: then a family is what it is without them.
+    Where trees find nothing to cut there are no rules: then a family is what it is without them.
     """
-    parts = tuple(part for part in parts if part in pool.parts or part != "rules")
+    parts = tuple(part for part in parts if part in pool.parts or part not in ("rules", "boosted"))
     if any(part not in pool.parts for part in parts):
         return None
     index, prior = [], []

@@ -62,13 +62,14 @@ def weave_pool(loom: Hypernetwork, rows: Rows, *, parts: set[str], seed: int = 0
         layers.append(random_layer(rows.columns, RANDOM_NEURONS, seed))
         index["random"] = np.arange(start, start + RANDOM_NEURONS)
         start += RANDOM_NEURONS
-    if "rules" in parts:
-        v = plain if told is not None else max(reads.values())  # ranked values cut finer, but a wide table's ranks fill half a file
-        rules = rule_layers(rows, views[v], v, len(layers), seed)
+    # ranked values cut finer, but a wide table's ranks fill half a file
+    cut_view = plain if told is not None else max(reads.values())
+    for part in ("rules", "boosted"):
+        rules = rule_layers(rows, views[cut_view], cut_view, len(layers), seed, boosted=part == "boosted") if part in parts else None
         if rules is not None:
             layers += rules
             cuts, leaves = (layer.width for layer in rules)
-            index["rules"] = np.arange(start + cuts, start + cuts + leaves)
+            index[part] = np.arange(start + cuts, start + cuts + leaves)
             start += cuts + leaves
     read = rows.take(spread(rows, WEAVE_ROWS))
     targets = read.targets if control != "shuffled" else read.targets[rng.permutation(read.n)]

@@ -1,12 +1,13 @@
-"""Neurons that are rules: the leaves of a small forest, each the AND of a few thresholds (RuleFit, Friedman & Popescu 2008).
+"""Neurons that are rules: the leaves of a few trees, each the AND of a few thresholds (RuleFit, Friedman & Popescu 2008).
 
-Trees say where to cut and which cuts belong together, what gradients and ridge regressions find hard; how much a rule counts is left
-to the readout, like everything else. Two layers of ReLU neurons write a leaf down: one per cut, which grows as a value leaves its side,
-and one per leaf, 1 minus the sum of its cuts: 1 inside, 0 outside, linear in the gap between the nearest training values.
+The trees are those of a random forest, or of gradient boosting, where each is grown for what those before it get wrong. They say where to
+cut and which cuts belong together, what gradients and ridge regressions find hard; how much a rule counts is left to the readout, like
+everything else. Two layers of ReLU neurons write a leaf down: one per cut, which grows as a value leaves its side, and one per leaf, 1
+minus the sum of its cuts: 1 inside, 0 outside, linear in the gap between the nearest training values.
 """
 
 import numpy as np
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor, RandomForestClassifier, RandomForestRegressor
 from sklearn.tree import BaseDecisionTree
 
 from netloom.loom.rows import Rows, spread
@@ -14,35 +15,25 @@ from netloom.target.weights import Layer, View
 
 __all__ = ["rule_layers"]
 
-TREES = 24
+TREES = 24  # of a forest
+STEPS, LEAST_STEPS, RATE, SEEN = 32, 2, 0.3, 0.7  # of boosting: trees, shared by the classes; what each adds; share of rows it sees
 LEAVES, MORE_LEAVES, MANY_ROWS = 8, 16, 1000  # of a tree; more leaves from that many rows on
-READ_ROWS = 5000  # rows the forest learns from
+READ_ROWS, READ_BOOSTED = 5000, 2000  # rows a forest learns from, and boosting, which is slower
 LEAST_ROWS = 3  # of a leaf
 NARROWEST = 0.02  # half width of a ramp in deviations: steeper ones would show the rounding of single precision
 
 
-def rule_layers(rows: Rows, view: View, at: int, first: int, seed: int) -> tuple[Layer, Layer] | None:
-    """Cuts and leaves of a forest on the values of ``view`` (number ``at`` of the network); the cuts will be its layer ``first``.
+def rule_layers(rows: Rows, view: View, at: int, first: int, seed: int, *, boosted: bool = False) -> tuple[Layer, Layer] | None:
+    """Cuts and leaves of trees on the values of ``view`` (number ``at`` of the network); the cuts will be its layer ``first``.
 
-    None where no tree finds anything to cut. The forest sees columns in the order of their keys, so that theirs does not matter.
+    None where no tree finds anything to cut. Trees see columns and classes in the order of their keys, so that theirs does not matter.
     """
-    read = rows.take(spread(rows, READ_ROWS))
+    read = rows.take(spread(rows, READ_BOOSTED if boosted else READ_ROWS))
     values = view.values(read.X)
     order = np.argsort(rows.columns[view.columns], kind="stable")
-    options = {
-        "n_estimators": TREES,
-        "max_leaf_nodes": MORE_LEAVES if rows.n >= MANY_ROWS else LEAVES,
-        "min_samples_leaf": LEAST_ROWS,
-        "max_features": 0.5,
-        "random_state": seed,
-    }
-    if read.codes is not None:
-        forest = RandomForestClassifier(**options).fit(values[:, order], read.codes, read.weight)
-    else:
-        targets = read.targets if read.targets.shape[1] > 1 else read.targets[:, 0]
-        forest = RandomForestRegressor(**options).fit(values[:, order], targets, read.weight)
+    trees = (_boosted if boosted else _forest)(values[:, order], read, seed)
     seen = [np.unique(column) for column in values.T]
-    leaves = list(dict.fromkeys(leaf for tree in forest.estimators_ for leaf in _leaves(tree, order, seen)))
+    leaves = list(dict.fromkeys(leaf for tree in trees for leaf in _leaves(tree, order, seen)))
     cuts = list(dict.fromkeys(cut for leaf in leaves for cut in leaf))
     if not cuts:
         return None
@@ -57,6 +48,31 @@ def rule_layers(rows: Rows, view: View, at: int, first: int, seed: int) -> tuple
         onto[[place[cut] for cut in leaf], j] = -1
     nothing = np.zeros((len(view.columns), len(leaves)), np.float32)
     return Layer(at, weight, bias), Layer(at, nothing, np.ones(len(leaves), np.float32), (first,), onto)
+
+
+def _forest(values: np.ndarray, rows: Rows, seed: int) -> list[BaseDecisionTree]:
+    leaves = MORE_LEAVES if rows.n >= MANY_ROWS else LEAVES
+    options = {"max_leaf_nodes": leaves, "min_samples_leaf": LEAST_ROWS, "max_features": 0.5, "random_state": seed}
+    if rows.codes is not None:
+        return RandomForestClassifier(TREES, **options).fit(values, rows.codes, rows.weight).estimators_
+    targets = rows.targets if rows.targets.shape[1] > 1 else rows.targets[:, 0]
+    return RandomForestRegressor(TREES, **options).fit(values, targets, rows.weight).estimators_
+
+
+def _boosted(values: np.ndarray, rows: Rows, seed: int) -> list[BaseDecisionTree]:
+    options = {"learning_rate": RATE, "subsample": SEEN, "max_depth": None, "max_leaf_nodes": LEAVES}
+    options |= {"min_samples_leaf": LEAST_ROWS, "max_features": 1 / 3, "random_state": seed}
+    outputs = np.argsort(rows.outputs, kind="stable")
+    if rows.codes is None:
+        steps = max(STEPS // len(outputs), LEAST_STEPS)
+        models = [GradientBoostingRegressor(n_estimators=steps, **options).fit(values, rows.targets[:, o], rows.weight) for o in outputs]
+        return [tree for model in models for tree in model.estimators_.ravel()]
+    codes = np.argsort(outputs)[rows.codes]
+    present = len(np.unique(codes))
+    if present < 2:
+        return []
+    steps = STEPS if present == 2 else max(STEPS // present, LEAST_STEPS)
+    return list(GradientBoostingClassifier(n_estimators=steps, **options).fit(values, codes, rows.weight).estimators_.ravel())
 
 
 def _leaves(model: BaseDecisionTree, order: np.ndarray, seen: list[np.ndarray]) -> list[tuple[tuple[int, int, int], ...]]:

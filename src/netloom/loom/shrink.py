@@ -88,6 +88,8 @@ def shrink(weights: Weights, rows: Rows, fits: Callable[[Weights], bool], *, cha
     """
     large = Large.of(weights, rows, chances)
     best, now = None, tidy(weights)
+    if not fits(now):  # what hardly moves anything by itself goes first: the rest is cheaper to solve
+        now = _drop(now, *_alone(now, large), fits) or now
     while True:
         now, mean, moves = _imitate(now, large, torch.float32)
         if fits(now):
@@ -123,6 +125,19 @@ def _with_made_up_rows(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([rows.X, X]), np.concatenate([share, share[one] / share[one].sum()]) / 2
 
 
+def _alone(weights: Weights, large: Large) -> tuple[np.ndarray, np.ndarray]:
+    """Means (p,) of the features, and how far outputs move without each of them (p,) if no other takes over."""
+    mean, deviation = moments([weights.features(large.X)], large.heed)
+    return mean, _moves(weights, deviation, deviation)
+
+
+def _moves(weights: Weights, left: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    """How far outputs move without each feature (p,): directly by what is ``left`` (p,) of it, a neuron through later ones too."""
+    direct = np.linalg.norm(weights.readout, axis=1) * left
+    first = sum(v.width for v in weights.views)
+    return np.concatenate([direct[:first], importance(weights, direct, deviation)])
+
+
 def _imitate(weights: Weights, large: Large, precision: torch.dtype) -> tuple[Weights, np.ndarray, np.ndarray]:
     """The readout moved to imitate the large network; means (p,) of the features and how far outputs move without each of them (p,).
 
@@ -143,9 +158,7 @@ def _imitate(weights: Weights, large: Large, precision: torch.dtype) -> tuple[We
     left = np.zeros(len(mean))  # what is left of each feature when the others have explained what they can
     left[read] = scale * np.sqrt(own)
     weights = replace(weights, readout=readout, intercept=intercept.astype(np.float32))
-    strength = np.linalg.norm(readout, axis=1)
-    first = sum(v.width for v in weights.views)
-    return weights, mean, np.concatenate([strength[:first] * left[:first], importance(weights, strength * left, deviation)])
+    return weights, mean, _moves(weights, left, deviation)
 
 
 def _ridge(A: torch.Tensor, T: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:

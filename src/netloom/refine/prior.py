@@ -32,7 +32,10 @@ def prior_scales(weights: Weights, members: Sequence[Member], deviation: np.ndar
 
 
 def _parts(weights: Weights, random: bool) -> dict[str, np.ndarray]:
-    """Which features each part of the pool became, by view and by layer; random neurons come first and read values, then cuts and rules."""
+    """Which features each part of the pool became, by view and by layer; random neurons come first and read values, then cuts and rules.
+
+    Rules of a forest and of boosting cannot be told apart any more.
+    """
     first = np.concatenate([[0], np.cumsum(weights.widths)]).astype(int)
     views = len(weights.views)
     found: dict[str, list[np.ndarray]] = {name: [] for name in ("values", "cells", "random", "cuts", "rules", "woven", "woven ranked")}
@@ -55,4 +58,5 @@ def _parts(weights: Weights, random: bool) -> dict[str, np.ndarray]:
             found["random"].append(own)
         else:
             found["woven" if view.knots is None else "woven ranked"].append(own)
+    found["boosted"] = found["rules"]
     return {name: np.concatenate(parts) if parts else np.zeros(0, dtype=int) for name, parts in found.items()}
