@@ -34,13 +34,23 @@ from netloom.tasks import Schema
 HERE = Path(__file__).parent
 TRIED = FAMILIES | {  # and what was given up, or is not compared
     "woven + random": ("woven", "random"),
+    "woven ranked + random + boosted": ("woven ranked", "random", "boosted"),
     "woven twice + random + rules": ("woven", "woven ranked", "random", "rules"),
 }
+
+
 SETS = {
     "linear": ("linear",),
     **{which: tuple(families_named(which)) for which in ("untrained", "woven")},
     "what fit compares": tuple(families_named("all")),
-    "the same without random alone": tuple(name for name in families_named("all") if name != "random"),
+    "rules of a forest beside both weavings": (
+        *("linear", "cells", "random", "cells + rules"),
+        *("woven + random + rules", "woven ranked + random + rules"),
+    ),
+    "boosted beside the ranked weaving, a forest beside the other": (
+        *("linear", "cells", "random", "cells + rules", "woven + random + rules"),
+        "woven ranked + random + boosted",
+    ),
     "and woven, woven ranked alone": (*families_named("all"), "woven", "woven ranked"),
     "one union of both weavings in place of two": (
         *("linear", "cells", "random", "cells + rules", "woven", "woven ranked"),

@@ -12,6 +12,7 @@ from netloom.refine.memory import thinned
 from netloom.refine.prequential import Prequential
 from netloom.refine.prior import prior_scales
 from netloom.refine.readout import RowSums, features_of, targets_for
+from netloom.target.weights import read_rows
 from netloom.tasks import Task
 
 HEADS = [
@@ -97,6 +98,19 @@ def _slope(readout, A, targets, theta):
     loss = loss + 0.5 * readout.penalty * away[:-1].square().sum() - (torch.tensor(readout.gradient) * away).sum()
     loss.backward()
     return float(t.grad.norm())
+
+
+@pytest.mark.parametrize("kind, head", HEADS[:3])
+def test_features_that_are_not_read_stay_unread(woven, task_of, kind, head):
+    network, task = woven(kind, head)
+    readout = network.weights.readout.copy()
+    readout[5:9] = 0
+    network = replace(network, weights=replace(network.weights, readout=readout))
+    done = update(network, task_of(kind, 60, 5), Memory.begin(network, task), reweave="never")
+    assert done.action == "added"
+    now = read_rows(done.network.weights.readout)
+    assert not now[5:9].any() and (now == read_rows(readout)).all()
+    assert (done.network.weights.readout != readout).any()
 
 
 def test_for_one_ridge_the_problem_is_that_ridge_on_all_rows(woven, task_of):

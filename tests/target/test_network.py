@@ -1,10 +1,13 @@
 """The woven network in plain numpy: its forward pass by the definition, one row as all rows, pruning, intervals, what it says of itself."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from netloom import Budget
 from netloom.errors import BudgetError, ConfigError
+from netloom.target import row
 from netloom.target.budget import default_budget
 from netloom.target.cells import K, cell_features, cell_positions, step_thresholds
 from netloom.target.prune import bytes_of, keep_neurons, tidy
@@ -68,9 +71,18 @@ def test_forward_is_the_definition(outputs):
     np.testing.assert_allclose(w.forward(X), [by_definition(w, x) for x in X], rtol=2e-4, atol=2e-4)
 
 
-def test_a_row_alone_is_the_row_among_others():
+@pytest.mark.parametrize("worth", [0, row.WORTH_A_CALL, 10**9], ids=["gathered", "as it is", "one product"])
+def test_a_row_alone_is_the_row_among_others(monkeypatch, worth):
+    """Also where cuts, which read one value, and neurons that read values only have products of their own."""
+    monkeypatch.setattr(row, "WORTH_A_CALL", worth)
     w, X = network(), np.random.default_rng(9).normal(size=(20, 4)) * 3
+    cuts = np.zeros((4, 6), np.float32)
+    cuts[[0, 1, 2, 3, 1, 0], range(6)] = [2, -1, 3, -0.5, 1, -2]
+    rules = Layer(0, np.zeros((4, 3), np.float32), np.ones(3, np.float32), (4,), -np.eye(6, 3, dtype=np.float32))
+    w = replace(w, layers=(*w.layers, Layer(0, cuts, np.linspace(-1, 1, 6).astype(np.float32)), rules))
+    w = replace(w, readout=np.random.default_rng(1).normal(size=(sum(w.widths), 2)).astype(np.float32))
     plan = RowPlan(w)
+    assert (len(plan.cut), len(plan.from_values)) == ((6, 3) if worth == 0 else (0, 0))
     np.testing.assert_allclose([plan(x) for x in X], w.forward(X), rtol=1e-4, atol=1e-4)
 
 
@@ -88,8 +100,6 @@ def test_tidy_drops_only_what_nothing_reads():
     readout[first - 2 : first] = 0  # nothing reads the last view, nor the first layer but the last layer
     readout[first : first + 3] = 0
     readout[w.views[0].width : w.views[0].width + w.views[1].width] = 0  # only a layer reads the ranked view
-    from dataclasses import replace
-
     w = replace(w, readout=readout)
     small = tidy(w)
     assert len(small.views) == 2 and small.n_parameters < w.n_parameters
@@ -103,8 +113,6 @@ def test_pruned_neurons_leave_their_mean_behind():
     bias[2] = 1e4
     weight = w.layers[1].weight.copy()
     weight[:, 2] = 0
-    from dataclasses import replace
-
     layers = list(w.layers)
     layers[1] = replace(layers[1], weight=weight, bias=bias)
     first, kept = sum(v.width for v in w.views), np.ones(14, dtype=bool)

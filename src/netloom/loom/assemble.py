@@ -10,7 +10,7 @@ from netloom.loom.compare import moments, readout_targets
 from netloom.loom.families import Selection, select
 from netloom.loom.pool import Pool
 from netloom.loom.rows import Rows
-from netloom.loom.shrink import shrink
+from netloom.loom.shrink import SAME, shrink
 from netloom.target.budget import Budget, default_budget
 from netloom.target.heads import HEADS
 from netloom.target.prune import bytes_of, fits, preparation_bytes, refuse_misfit
@@ -34,9 +34,17 @@ class Member:
 
 
 def assemble(
-    pool: Pool, rows: Rows, members: Sequence[Member], head: str, budget: Budget | None, overhead: int, factor: float = 1.0
+    pool: Pool,
+    rows: Rows,
+    members: Sequence[Member],
+    head: str,
+    budget: Budget | None,
+    overhead: int,
+    factor: float = 1.0,
+    same: float = SAME,
 ) -> tuple[Weights, dict[str, float]]:
-    """One network that says what the average of all members says, its outputs times ``factor``, as small as can be within the budget.
+    """One network that says what the average of all members says, its outputs times ``factor``, within the budget and as small as can be
+    (``same``: `netloom.loom.shrink.shrink`).
 
     ``overhead`` bytes of its file are its description. Without a budget the default one is aimed at, and gives way where the preparation
     alone takes more. Also what it imitates: the ``bytes`` of all members merged, and how far ``apart`` they are (`Large.apart`).
@@ -52,7 +60,7 @@ def assemble(
     del blocks
     large = merge(pool, members, alone, factor)
     limits = budget or default_budget(overhead + preparation_bytes(large))
-    weights, apart = shrink(large, rows, lambda smaller: fits(smaller, limits, overhead), chances=rows.codes is not None)
+    weights, apart = shrink(large, rows, lambda smaller: fits(smaller, limits, overhead), chances=rows.codes is not None, same=same)
     if budget is not None:
         refuse_misfit(weights, budget, overhead)
     return weights, {"bytes": bytes_of(large) + overhead, "apart": float(f"{apart:.3g}")}

@@ -21,7 +21,7 @@ from netloom.target.prune import bytes_per_row, cost_of_neurons, importance, kee
 from netloom.target.solve import add_diagonal, cholesky
 from netloom.target.weights import Weights, read_rows
 
-__all__ = ["Large", "shrink"]
+__all__ = ["SAME", "Large", "shrink"]
 
 ROWS = 2000  # that are imitated; where there are fewer, rows are made up
 SWAPPED = 0.1  # of the columns of a made-up row come from another one
@@ -70,8 +70,8 @@ class Large:
         return float(self.share @ (np.exp(p) * (p - q)).sum(axis=1))
 
 
-def shrink(weights: Weights, rows: Rows, fits: Callable[[Weights], bool], *, chances: bool) -> tuple[Weights, float]:
-    """The smallest network found that fits and says what ``weights`` says, within `SAME`; if none that fits does, the one that says most.
+def shrink(weights: Weights, rows: Rows, fits: Callable[[Weights], bool], *, chances: bool, same: float = SAME) -> tuple[Weights, float]:
+    """The smallest network found that fits and says what ``weights`` says; if none that fits does, the one that says most of it.
 
     Neurons are dropped, and what the readout hears of views directly, except the values of the first view: a linear model always stays.
 
@@ -81,6 +81,7 @@ def shrink(weights: Weights, rows: Rows, fits: Callable[[Weights], bool], *, cha
     rows : training rows
     fits : whether a network is within its budget
     chances : whether outputs are log odds, compared as chances are; else they are compared in deviations of the target
+    same : how far apart they may be without need; 0 if a network that fits need not be smaller
 
     Returns
     -------
@@ -93,9 +94,11 @@ def shrink(weights: Weights, rows: Rows, fits: Callable[[Weights], bool], *, cha
     while True:
         now, mean, moves = _imitate(now, large, torch.float32)
         if fits(now):
-            if best is not None and large.apart(now) > SAME:
+            if best is not None and large.apart(now) > same:
                 break
             best = now
+            if not same:
+                break
         smaller = _drop(now, mean, moves, fits)
         if smaller is None:
             break
@@ -143,18 +146,18 @@ def _imitate(weights: Weights, large: Large, precision: torch.dtype) -> tuple[We
 
     Features that the readout does not read stay unread.
     """
-    F, share = torch.as_tensor(weights.features(large.X)), large.heed
-    mean, deviation = moments([F.numpy()], share)
+    F = weights.features(large.X)
+    mean, deviation = moments([F], large.heed)
     read = read_rows(weights.readout)
     readout = weights.readout.astype(np.float64)
-    missing = large.said - F.numpy() @ readout
+    missing = large.said - F @ readout
     scale = np.maximum(deviation[read], FLAT)
-    root = torch.as_tensor(np.sqrt(share))[:, None]
-    A = (F[:, torch.as_tensor(read)].to(precision) - torch.as_tensor(mean[read])) / torch.as_tensor(scale) * root
-    moved, own = _ridge(A.to(precision), (torch.as_tensor(missing - share @ missing) * root).to(precision))
+    numbers = (F[:, read], mean[read], scale, np.sqrt(large.heed)[:, None], missing - large.heed @ missing)
+    f, middle, unit, root, T = (torch.as_tensor(x).to(precision) for x in numbers)
+    moved, own = _ridge((f - middle) / unit * root, T * root)
     readout[read] += moved / scale[:, None]
     readout = halved(readout) if readout.shape[1] > FEW else readout.astype(np.float32)
-    intercept = large.real @ (large.said - F.numpy() @ readout)  # on the training rows, outputs are right in the mean
+    intercept = large.real @ (large.said - F @ readout)  # on the training rows, outputs are right in the mean
     left = np.zeros(len(mean))  # what is left of each feature when the others have explained what they can
     left[read] = scale * np.sqrt(own)
     weights = replace(weights, readout=readout, intercept=intercept.astype(np.float32))

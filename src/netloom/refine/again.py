@@ -44,9 +44,9 @@ def weave_again(network: TargetNetwork, rows: Rows, loom: Loom) -> Weights:
     numbers = replace(network.weights, extra={}).n_parameters
     factor = temperature_factor(network)
     try:
-        return assemble(pool, rows, members, head, Budget(max_parameters=int(SLACK * numbers) + 64, max_bytes=None), 0, factor)[0]
+        return assemble(pool, rows, members, head, Budget(max_parameters=int(SLACK * numbers) + 64, max_bytes=None), 0, factor, 0.0)[0]
     except BudgetError:  # on these rows more columns vary
-        return assemble(pool, rows, members, head, Budget(max_bytes=None), 0, factor)[0]
+        return assemble(pool, rows, members, head, Budget(max_bytes=None), 0, factor, 0.0)[0]
 
 
 def temperature_factor(network: TargetNetwork) -> float:

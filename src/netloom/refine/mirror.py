@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from netloom.target.weights import Layer, Weights, is_sparse
+from netloom.target.weights import Layer, Weights, is_sparse, read_rows
 
 __all__ = ["Mirror", "view_features"]
 
@@ -186,7 +186,10 @@ def _standardised(plan: Plan, P: int, H: int) -> dict[str, np.ndarray]:
     readout, readout_live = np.zeros((P + H, outputs)), np.zeros((P + H, outputs))
     readout[:p] = w.readout[:p] * plan.scale[:, None]
     readout[P + neurons] = w.readout[p:] * size[neurons, None]
-    readout_live[:p] = readout_live[P + neurons] = max(p + len(neurons), 1) ** -0.5
+    read = read_rows(w.readout)
+    read |= not read.any()  # what is not read stays unread, unless nothing is
+    gains = (read * max(int(read.sum()), 1) ** -0.5)[:, None]
+    readout_live[:p], readout_live[P + neurons] = gains[:p], gains[p:]
     intercept = w.intercept + plan.mean @ w.readout[:p] + (middle * size)[neurons] @ w.readout[p:]
     found = {"reading": reading, "onto": onto, "bias": bias, "readout": readout, "intercept": intercept}
     live = {"reading": reads_live, "onto": onto_live, "bias": bias_live, "readout": readout_live, "intercept": np.ones(outputs)}

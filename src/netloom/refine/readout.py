@@ -22,7 +22,7 @@ from netloom.errors import DataError
 from netloom.refine.again import members_of
 from netloom.refine.prior import prior_scales
 from netloom.target.network import TargetNetwork
-from netloom.target.weights import Weights
+from netloom.target.weights import Weights, read_rows
 
 __all__ = ["Readout", "RowSums", "features_of", "is_closed"]
 
@@ -71,10 +71,11 @@ class Readout:
         share = weight / weight.sum()
         mean = share @ F
         deviation = np.sqrt(np.maximum(share @ np.square(F) - np.square(mean), 0))
-        prior = prior_scales(w, members_of(network), deviation)
+        prior = np.where(read_rows(w.readout), prior_scales(w, members_of(network), deviation), 0.0)  # what is not read stays unread
         factor = float(network.metrics.get("temperature", 1.0))
         coef = w.readout.astype(np.float64) / factor
-        theta = np.concatenate([coef / prior[:, None], (w.intercept / factor + mean @ coef)[None]])
+        scaled = np.divide(coef, prior[:, None], where=prior[:, None] > 0, out=np.zeros_like(coef))
+        theta = np.concatenate([scaled, (w.intercept / factor + mean @ coef)[None]])
         head = str(network.architecture.get("head", "logistic" if network.classes is not None else "gaussian"))
         self = cls(head, mean, prior, penalty, factor, theta, np.zeros_like(theta), theta)
         gradient = self._pull(self.rows(F), targets, weight, theta)[1]
