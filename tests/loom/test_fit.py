@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from netloom import Budget, Task, fit
 from netloom.errors import BudgetError, ConfigError, DataError
 from netloom.loom.assemble import Member, merge, readout_of, solve
-from netloom.loom.compare import compare, moments, weigh
+from netloom.loom.compare import Candidate, compare, moments, weigh
 from netloom.loom.families import FAMILIES, GROUPS, families_named, select
 from netloom.loom.fit import CHOOSE_ROWS
 from netloom.loom.pool import WIDE, weave_pool
@@ -92,6 +92,14 @@ def test_evidence_prefers_the_lower_loss_and_adds_up(loom, make):
     losses, shares = [c.loss for c, _ in chosen], [share for _, share in chosen]
     assert losses == sorted(losses) and shares == sorted(shares, reverse=True)
     assert sum(shares) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("n, sharpness", [(30, 6.0), (90, 18.0), (400, 60.0)])
+def test_few_rows_are_little_evidence(make, n, sharpness):
+    rows = rows_of(make(n=n))
+    assert rows.n == n
+    chosen = weigh([Candidate("linear", loss=0.50), Candidate("cells", loss=0.52)], rows)
+    assert chosen[0][1] / chosen[1][1] == pytest.approx(np.exp(0.02 * sharpness))
 
 
 @pytest.mark.parametrize("families", [*GROUPS, *FAMILIES])

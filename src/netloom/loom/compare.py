@@ -17,7 +17,7 @@ from netloom.target.calibration import class_losses, temperature_of
 from netloom.target.heads import HEADS
 from netloom.target.solve import compress
 
-__all__ = ["EVIDENCE", "PENALTIES", "Candidate", "compare", "moments", "weigh"]
+__all__ = ["PENALTIES", "Candidate", "compare", "moments", "weigh"]
 
 PENALTIES = {  # walked from strong to weak, until held-out rows say that it has gone too far
     "logistic": (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003),
@@ -25,7 +25,7 @@ PENALTIES = {  # walked from strong to weak, until held-out rows say that it has
     "ridge": (100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001),
     "gaussian": (100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001),
 }
-EVIDENCE = 60.0  # members weigh exp(-EVIDENCE * held-out loss); see docs/decisions
+EVIDENCE, PER_ROW = 60.0, 0.2  # members weigh exp(-sharpness * held-out loss), the sharper the more rows there are; see docs/decisions/0066
 TOO_FAR = 1.01  # a held-out loss this many times the best so far ends the walk
 SMALLEST = 0.03  # members that weigh less are left out
 
@@ -173,7 +173,7 @@ def weigh(candidates: list[Candidate], rows: Rows) -> list[tuple[Candidate, floa
     if not candidates:  # too few rows to compare
         return []
     loss = np.array([evidence_loss(c, rows) for c in candidates])
-    weight = np.exp(-EVIDENCE * (loss - loss.min()))
+    weight = np.exp(-min(EVIDENCE, PER_ROW * rows.n) * (loss - loss.min()))
     weight /= weight.sum()
     kept = [i for i in np.argsort(-weight, kind="stable") if weight[i] >= SMALLEST]
     total = weight[kept].sum()
