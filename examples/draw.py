@@ -5,6 +5,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from netloom.target.weights import read_rows
+
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"]  # told apart by the colour-blind (Okabe and Ito)
 GREY, PALE = "#555555", "#dddddd"
 ASKED = {"penguins": "penguins: which species?", "moneyball": "moneyball: how many runs in a season?"}
@@ -60,7 +62,7 @@ def draw_network(axes, story):
             height = 0.16 + 0.13 * np.log2(width)
             _box(axes, x, y, str(width), colour, height=min(height, 0.92), width=0.38, text="white")
         _arrow(axes, (1 + len(lane) + 0.2, y), (readout - 0.33, middle))
-    p = len(weights.readout)
+    p = int(read_rows(weights.readout).sum())
     _box(axes, readout, middle, f"{network.architecture['head']}\nreadout\n\n{p:,}\nfeatures", "#fdf1dc", height=1.5)
     _arrow(axes, (readout + 0.36, middle), (end - 0.36, middle))
     asked = f"{len(network.classes)}\nchances" if network.classes is not None else "\n".join(network.target_names)
