@@ -113,6 +113,15 @@ def test_features_that_are_not_read_stay_unread(woven, task_of, kind, head):
     assert (done.network.weights.readout != readout).any()
 
 
+def test_an_updated_network_says_nothing_of_what_the_old_one_imitated(woven, task_of):
+    network, task = woven("values", "gaussian")
+    assert "imitates" in network.architecture and "imitates" in network.summary()
+    done = update(network, task_of("values", 60, 5), Memory.begin(network, task), reweave="always")
+    assert done.action in ("added", "rewoven")
+    assert "imitates" not in done.network.architecture and "imitates" not in done.network.summary()
+    assert [layer["neurons"] for layer in done.network.architecture["layers"]] == [a.width for a in done.network.weights.layers]
+
+
 def test_for_one_ridge_the_problem_is_that_ridge_on_all_rows(woven, task_of):
     """Rows added to a network of one family give what that family's ridge gives on all rows: the textbook formula."""
     network, task = woven("values", "ridge", families="cells")

@@ -19,6 +19,7 @@ from netloom.loom.pool import weave_pool
 from netloom.loom.rows import Rows, canonical_rows, folds_of, spread
 from netloom.target.budget import Budget
 from netloom.target.calibration import class_losses, coverage_of_folds, fan, interval_quantiles, log_chances, reliability, temperature_of
+from netloom.target.description import layers_and_views
 from netloom.target.heads import HEADS
 from netloom.target.network import TargetNetwork
 from netloom.target.reference import Reference, learn_reference
@@ -120,12 +121,7 @@ def fit(
     overhead += PROOF if budget is None else 0
     pool = replace(pool, weights=replace(pool.weights, extra=extra))
     weights, architecture["imitates"] = assemble(pool, rows, members, head, budget, overhead, metrics.get("temperature", 1.0))
-    architecture["layers"] = [
-        {"reads": f"view {a.view}", "inputs": len(a.weight), "neurons": a.width, "earlier": list(a.earlier)} for a in weights.layers
-    ]
-    architecture["views"] = [
-        {"columns": len(v.columns), "kind": "standardised" if v.knots is None else "ranked", "features": v.width} for v in weights.views
-    ]
+    architecture |= layers_and_views(weights)
     provenance["seconds"] = round(time.perf_counter() - started, 3)
     tell(1.0, "done")
     return TargetNetwork(schema, weights, task.kind, task.classes, task.target_names, architecture, metrics, provenance, reference)

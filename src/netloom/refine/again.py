@@ -13,11 +13,12 @@ from netloom.loom.families import FAMILIES
 from netloom.loom.pool import weave_pool
 from netloom.loom.rows import Rows, canonical_rows
 from netloom.target.budget import Budget
+from netloom.target.description import layers_and_views
 from netloom.target.network import TargetNetwork
 from netloom.target.weights import Weights
 from netloom.tasks import Task
 
-__all__ = ["members_of", "rows_of", "same_task", "temperature_factor", "weave_again"]
+__all__ = ["members_of", "rows_of", "same_task", "temperature_factor", "weave_again", "with_weights"]
 
 SLACK = 1.05  # a fold's network may be a little larger: its ranks and thresholds are others
 
@@ -47,6 +48,15 @@ def weave_again(network: TargetNetwork, rows: Rows, loom: Loom) -> Weights:
         return assemble(pool, rows, members, head, Budget(max_parameters=int(SLACK * numbers) + 64, max_bytes=None), 0, factor, 0.0)[0]
     except BudgetError:  # on these rows more columns vary
         return assemble(pool, rows, members, head, Budget(max_bytes=None), 0, factor, 0.0)[0]
+
+
+def with_weights(network: TargetNetwork, weights: Weights, extra: dict[str, np.ndarray]) -> TargetNetwork:
+    """The network with other numbers, whose layers and views its architecture describes; what belonged to the old ones goes."""
+    kept = {name: value for name, value in weights.extra.items() if not name.startswith("variance")}
+    architecture = {name: value for name, value in network.architecture.items() if name != "imitates"}
+    if "layers" in architecture:
+        architecture |= layers_and_views(weights)
+    return replace(network, weights=replace(weights, extra=kept | extra), architecture=architecture)
 
 
 def temperature_factor(network: TargetNetwork) -> float:

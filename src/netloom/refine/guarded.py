@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from netloom.errors import ConfigError
 from netloom.loom import Loom
-from netloom.refine.judge import Judge, with_weights
+from netloom.refine.again import with_weights
+from netloom.refine.judge import Judge
 from netloom.refine.mirror import Mirror, view_features
 from netloom.refine.train import Examples, Recipe, steps
 from netloom.refine.until import SCORES, Course, NoImprovement, Score, Steps, Until

@@ -3,7 +3,7 @@ verdict."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -198,9 +198,3 @@ def _scored(name: str, values: np.ndarray, weight: np.ndarray) -> dict[str, floa
 def _varied(rows: Rows) -> bool:
     """Whether a network can be woven from these rows."""
     return rows.n >= 2 and (rows.codes is None or len(np.unique(rows.codes)) >= 2)
-
-
-def with_weights(network: TargetNetwork, weights: Weights, extra: dict[str, np.ndarray]) -> TargetNetwork:
-    """The network with other numbers; what belonged to its old features goes."""
-    kept = {name: value for name, value in weights.extra.items() if not name.startswith("variance")}
-    return replace(network, weights=replace(weights, extra=kept | extra))

@@ -13,7 +13,7 @@ import pandas as pd
 from netloom.errors import ConfigError, DataError
 from netloom.loom import Loom
 from netloom.loom.rows import canonical_rows
-from netloom.refine.again import same_task, weave_again
+from netloom.refine.again import same_task, weave_again, with_weights
 from netloom.refine.memory import Memory, begin_from, digest_of, feature_print, readout_print, thinned
 from netloom.refine.prequential import Prequential
 from netloom.refine.readout import RowSums, features_of, targets_for
@@ -243,7 +243,7 @@ def _different(network: TargetNetwork, memory: Memory, among: np.ndarray) -> int
 def _versioned(network: TargetNetwork, weights: Weights, memory: Memory, more: dict[str, Any]) -> TargetNetwork:
     """The next version: new numbers, where it comes from, and what its errors were on rows it had not learned."""
     errors = memory.errors
-    extra = {name: value for name, value in network.weights.extra.items() if not name.startswith("variance")}
+    extra = {}
     if network.classes is None and len(errors.residuals) >= INTERVALS:
         extra["interval_quantiles"] = interval_quantiles(errors.residuals, np.ones(len(errors.residuals)))
     provenance = network.provenance | {
@@ -254,8 +254,7 @@ def _versioned(network: TargetNetwork, weights: Weights, memory: Memory, more: d
     }
     prequential = {"rows": errors.rows, "loss": float(f"{errors.mean:.5g}"), "promised": float(f"{errors.promised:.5g}")}
     return replace(
-        network,
-        weights=replace(weights, extra=extra),
+        with_weights(network, replace(weights, extra=network.weights.extra), extra),
         provenance=provenance | more,
         metrics=network.metrics | {"prequential": prequential},
     )

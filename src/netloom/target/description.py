@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-__all__ = ["check_description"]
+from netloom.target.weights import Weights
+
+__all__ = ["check_description", "layers_and_views"]
 
 HEADS = ("logistic", "svm", "ridge", "gaussian")
 COUNTS = ("version", "rewoven", "seed")  # of the provenance: added to, or a seed
@@ -42,6 +44,14 @@ def check_description(architecture: Any, metrics: Any, provenance: Any) -> str:
     if not _is_calibration(metrics.get("calibration", {})):
         return "its calibration is not readable"
     return ""
+
+
+def layers_and_views(weights: Weights) -> dict[str, Any]:
+    """What an architecture says of a network's numbers, in plain data."""
+    layers = [{"reads": f"view {a.view}", "inputs": len(a.weight), "neurons": a.width, "earlier": list(a.earlier)} for a in weights.layers]
+    kinds = ["standardised" if v.knots is None else "ranked" for v in weights.views]
+    views = [{"columns": len(v.columns), "kind": kind, "features": v.width} for v, kind in zip(weights.views, kinds, strict=True)]
+    return {"layers": layers, "views": views}
 
 
 def _is_member(member: Any) -> bool:

@@ -183,10 +183,8 @@ def _readout(tensors: dict[str, np.ndarray], p: int) -> np.ndarray:
         return numbers
     _check(numbers.ndim == 2 and p * numbers.shape[1] <= LARGEST_SPARSE, "readout would hold too many numbers")
     _check(at.ndim == 1 and len(at) == len(numbers), "readout does not say which features it reads")
-    at = at.astype(np.int64)
-    _check(bool((np.diff(at, prepend=-1) > 0).all() and (at < p).all()), "readout reads features out of place")
     readout = np.zeros((p, numbers.shape[1]), np.float32)
-    readout[at] = numbers
+    readout[_places(at, p, "readout reads features out of place")] = numbers
     return readout
 
 
@@ -207,11 +205,16 @@ def _matrix(tensors: dict[str, np.ndarray], name: str, shape: tuple[int, int]) -
     size = shape[0] * shape[1]
     _check(size <= LARGEST_SPARSE, f"{name} would hold {size} numbers")
     _check(at.ndim == 1 and numbers.shape == at.shape, f"{name} does not say where its numbers stand")
-    at = at.astype(np.int64)
-    _check(bool((np.diff(at, prepend=-1) > 0).all() and (at < size).all()), f"{name} has numbers out of place")
     matrix = np.zeros(size, np.float32)
-    matrix[at] = numbers
+    matrix[_places(at, size, f"{name} has numbers out of place")] = numbers
     return matrix.reshape(shape)
+
+
+def _places(at: np.ndarray, size: int, wrong: str) -> np.ndarray:
+    """Places that rise and lie below ``size``, int64."""
+    at = at.astype(np.int64)
+    _check(bool((np.diff(at, prepend=-1) > 0).all() and (at < size).all()), wrong)
+    return at
 
 
 def _check(fine: bool | np.bool_, what: str) -> None:
