@@ -19,7 +19,7 @@ from netloom.training.checkpoint import State, build_loom, load_run, save_run
 def run(tmp_path):
     """A loom after two steps of its optimiser, its average and its state, saved in tmp_path."""
     torch.manual_seed(0)
-    loom = Hypernetwork(16, 2, 2)
+    loom = Hypernetwork(16, 2, 2, 2)
     optimizer = AdamW(list(loom.parameters()), (0.9, 0.98), 0.01)
     for _ in range(2):
         optimizer.step([2 * w.detach() for w in loom.parameters()], 1e-3)
@@ -30,7 +30,7 @@ def run(tmp_path):
 
 
 def empty():
-    loom = Hypernetwork(16, 2, 2)
+    loom = Hypernetwork(16, 2, 2, 2)
     return loom, [torch.zeros_like(w) for w in loom.parameters()], AdamW(list(loom.parameters()), (0.9, 0.98), 0.01)
 
 
@@ -93,12 +93,14 @@ def test_damaged_runs_are_refused(run, damage):
 
 def test_init_takes_any_loom_and_refuses_another_shape(run, tmp_path):
     folder = run[0]
-    loom = build_loom(str(folder / "loom.safetensors"), 0, 0, 0)
-    assert (loom.D, loom.H, loom.copies) == (16, 2, 2)
+    loom = build_loom(str(folder / "loom.safetensors"), 0, 0, 0, 0)
+    assert (loom.D, loom.H, loom.copies, loom.rounds) == (16, 2, 2, 2)
     with pytest.raises(ConfigError, match="width = 64: .* has 16"):
-        build_loom(str(folder / "loom.safetensors"), 64, 0, 0)
+        build_loom(str(folder / "loom.safetensors"), 64, 0, 0, 0)
+    with pytest.raises(ConfigError, match="rounds = 1: .* has 2"):
+        build_loom(str(folder / "loom.safetensors"), 0, 0, 0, 1)
     with pytest.raises(FileError, match="not found"):
-        build_loom(str(folder / "gone.safetensors"), 0, 0, 0)
+        build_loom(str(folder / "gone.safetensors"), 0, 0, 0, 0)
     save_file({"x": torch.zeros(3)}, tmp_path / "other.safetensors")
     with pytest.raises(FileError, match="no weights of a loom"):
-        build_loom(str(tmp_path / "other.safetensors"), 0, 0, 0)
+        build_loom(str(tmp_path / "other.safetensors"), 0, 0, 0, 0)

@@ -17,7 +17,7 @@ from netloom.target.cells import K
 from netloom.target.solve import ridge_inverse, update_inverse
 from netloom.toolkit.generators.neurons import inner_products, normalise_rows
 
-__all__ = ["Hypernetwork", "Woven", "WovenBlock"]
+__all__ = ["Hypernetwork", "Woven", "WovenBlock", "shape_of"]
 
 STEPS_KNOWN = 8  # later blocks share the last step vector
 
@@ -77,16 +77,18 @@ class Woven:
 
 
 class Hypernetwork(nn.Module):
-    """The hypernetwork: D token width, H neuron tokens per block, each giving ``copies`` neurons.
+    """The hypernetwork: D token width, H neuron tokens per block, each giving ``copies`` neurons; before each block of neurons the tokens
+    talk ``rounds`` times, every round with weights of its own, which all blocks share.
 
     One set of weights for classification and regression, any number of rows, columns, outputs and blocks.
     """
 
-    def __init__(self, D: int = 64, H: int = 12, copies: int = 8) -> None:
+    def __init__(self, D: int = 64, H: int = 12, copies: int = 8, rounds: int = 1) -> None:
         super().__init__()
-        self.D, self.H, self.copies = D, H, copies
+        self.D, self.H, self.copies, self.rounds = D, H, copies, rounds
         self.mixed = False  # in training on a GPU: tokens talk in bfloat16, everything that is solved stays float32
         self.block = Block(D)  # shared by all steps
+        self.further = nn.ModuleList(Block(D) for _ in range(rounds - 1))
         self.step = nn.Parameter(torch.randn(STEPS_KNOWN, D) * 0.02)
         self.column0 = nn.Parameter(torch.randn(D) * 0.02)
         self.output0 = nn.Parameter(torch.randn(2, D) * 0.02)  # classes, regression targets
@@ -140,7 +142,8 @@ class Hypernetwork(nn.Module):
         for t in range(blocks):
             u = (self.neuron0 + self.step[min(t, STEPS_KNOWN - 1)]) + self.kind[batch.kind][:, None]  # (B, H, D)
             with torch.autocast(P.device.type, torch.bfloat16, enabled=self.mixed):
-                r, c, o, u = self.block(P, weight, residual, width.sqrt(), rest, r, c, o, u)
+                for block in (self.block, *self.further):
+                    r, c, o, u = block(P, weight, residual, width.sqrt(), rest, r, c, o, u)
             if self.mixed:
                 r, c, o, u = r.float(), c.float(), o.float(), u.float()
             cn, un, on = self.norm_column(c), self.norm_neuron(u), self.norm_output(o)
@@ -187,3 +190,10 @@ class Hypernetwork(nn.Module):
                 readouts.append((torch.cat(features, -1) * root).transpose(1, 2) @ dual)
                 intercepts.append(intercept)
         return Woven(centre[:, 0], scale[:, 0], cells_relevance, penalty, tuple(woven), residual, tuple(readouts), tuple(intercepts))
+
+
+def shape_of(state: dict[str, Tensor]) -> tuple[int, int, int, int]:
+    """D, H, copies and rounds of the hypernetwork whose weights these are; KeyError or ValueError if they are of none."""
+    H, D = state["neuron0"].shape
+    rounds = 1 + len({name.split(".")[1] for name in state if name.startswith("further.")})
+    return D, H, state["neuron_key.weight"].shape[0] // D, rounds

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load
 
 from netloom.errors import FileError, NotWovenError
-from netloom.loom.hypernetwork import Hypernetwork
+from netloom.loom.hypernetwork import Hypernetwork, shape_of
 from netloom.loom.single import weave_tasks
 from netloom.target.budget import Budget
 from netloom.target.network import TargetNetwork
@@ -102,8 +102,7 @@ def _from_bytes(data: bytes, name: str) -> Loom:
     """A loom of the shape that the tensors tell, frozen."""
     try:
         state: dict[str, Any] = load(data)
-        H, D = state["neuron0"].shape
-        loom = Loom(D, H, state["neuron_key.weight"].shape[0] // D)
+        loom = Loom(*shape_of(state))
         loom.load_state_dict(state)
     except Exception as error:  # safetensors raises its own type, load_state_dict RuntimeError
         raise NotWovenError(f"{name}: not the weights of a loom ({str(error).splitlines()[0][:100]}); use a meta-trained file") from None

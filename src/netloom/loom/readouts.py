@@ -17,7 +17,7 @@ from netloom.target.solve import compress
 
 __all__ = ["PENALTIES", "Question", "Readout", "readouts"]
 
-PENALTIES = {"logistic": (0.5, 0.17, 0.06, 0.02), "gaussian": (8.0, 4.0, 1.0, 0.25)}  # in units of the penalty that the loom gives
+PENALTIES = {"logistic": (0.3, 0.1, 0.03, 0.01), "gaussian": (16.0, 8.0, 4.0, 1.0)}  # in units of the penalty that the loom gives
 SMALL = 250**3  # systems of rows^3 a Newton step takes, up to which tasks are solved together
 AT_ONCE = 400_000  # numbers in the kernels that are solved together: more leave the processor's cache
 JUDGED = 2000  # rows of a large task that are left out one by one

@@ -25,6 +25,7 @@ __all__ = ["SAME", "Large", "shrink"]
 
 ROWS = 2000  # that are imitated; where there are fewer, rows are made up
 SWAPPED = 0.1  # of the columns of a made-up row come from another one
+FAR = 3  # every third made-up row is moved to twice its distance from the mean: what is said beyond the training rows is imitated too
 SAME = 3e-5  # as much as a network may differ from the large one without need: nats per row, or share of the target's variance
 SURE = 0.03  # heed that is paid to rows of which the large network is sure, beside the variance of their class
 HELD = 0.003  # penalty on what a weight moves, in units of a standardised feature: what rows hardly show is not made up for
@@ -113,7 +114,7 @@ def _outputs(weights: Weights, X: np.ndarray) -> np.ndarray:
 
 
 def _with_made_up_rows(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """The rows, and as much weight of rows made up from two where there are fewer than `ROWS`; their shares of the weight.
+    """The rows, and as much weight of rows made up from two where there are fewer than `ROWS`, some of them stretched; their shares.
 
     Which columns are swapped follows the content of rows and columns, not their order.
     """
@@ -125,6 +126,11 @@ def _with_made_up_rows(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     one, other = np.resize(rng.permutation(n), made), rng.integers(n, size=made)
     swapped = uniforms(rows.columns, made, n).T < SWAPPED
     X = np.where(swapped, rows.X[other], rows.X[one])
+    low, high = rows.X.min(axis=0), rows.X.max(axis=0)
+    many = np.flatnonzero(((low < rows.X) & (rows.X < high)).any(axis=0))  # a column of two values has nothing beyond them
+    mean = share @ rows.X[:, many]
+    with np.errstate(over="ignore"):  # a view cuts what is infinite like what is far
+        X[::FAR, many] = mean + 2 * (X[::FAR, many] - mean)
     return np.concatenate([rows.X, X]), np.concatenate([share, share[one] / share[one].sum()]) / 2
 
 

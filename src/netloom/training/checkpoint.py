@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from netloom.errors import ConfigError, FileError
-from netloom.loom.hypernetwork import Hypernetwork
+from netloom.loom.hypernetwork import Hypernetwork, shape_of
 from netloom.training.adamw import AdamW
 
 __all__ = ["FORMAT", "State", "atomically", "build_loom", "load_run", "save_run", "save_weights"]
@@ -42,7 +42,7 @@ class State:
     validation: dict[str, float] = field(default_factory=dict)
 
 
-def build_loom(path: str, width: int, neurons: int, copies: int) -> Hypernetwork:
+def build_loom(path: str, width: int, neurons: int, copies: int, rounds: int) -> Hypernetwork:
     """A hypernetwork of the given shape (0: as in the file, or the default), with the weights of the file if one is named.
 
     Raises
@@ -50,17 +50,16 @@ def build_loom(path: str, width: int, neurons: int, copies: int) -> Hypernetwork
     FileError : no such file, or no weights of a loom;  ConfigError : the file has another shape than was asked for
     """
     if not path:
-        return Hypernetwork(width or 64, neurons or 12, copies or 8)
+        return Hypernetwork(width or 64, neurons or 12, copies or 8, rounds or 1)
     state = _tensors(path)
     try:
-        H, D = state["neuron0"].shape
-        shape = {"width": D, "neurons": H, "copies": state["neuron_key.weight"].shape[0] // D}
+        shape = dict(zip(("width", "neurons", "copies", "rounds"), shape_of(state), strict=True))
     except (KeyError, ValueError):
         raise FileError(f"{path}: holds no weights of a loom; give a .safetensors file of meta-training") from None
-    for name, asked in (("width", width), ("neurons", neurons), ("copies", copies)):
+    for name, asked in (("width", width), ("neurons", neurons), ("copies", copies), ("rounds", rounds)):
         if asked and asked != shape[name]:
             raise ConfigError(f"{name} = {asked}: {path} has {shape[name]}; give that or 0, or start without init")
-    loom = Hypernetwork(shape["width"], shape["neurons"], shape["copies"])
+    loom = Hypernetwork(*shape.values())
     _load(loom, state, path)
     return loom
 

@@ -25,7 +25,9 @@ class Processes:
     def __init__(self, device: torch.device) -> None:
         self.rank, self.count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         if self.count > 1 and not distributed.is_initialized():
-            distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            # several processes keep one GPU busy where a step is bound by the many small kernels it starts; nccl wants a GPU for each
+            alone = device.type == "cuda" and int(os.environ.get("LOCAL_WORLD_SIZE", self.count)) <= torch.cuda.device_count()
+            distributed.init_process_group("nccl" if alone else "gloo")
 
     @property
     def first(self) -> bool:
@@ -41,6 +43,8 @@ class Processes:
         if self.count == 1:
             return
         flat = torch.cat([t.flatten() for t in tensors])
+        if distributed.get_backend() == "gloo":
+            flat = flat.cpu()
         try:
             distributed.all_reduce(flat)
         except RuntimeError as error:

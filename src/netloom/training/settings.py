@@ -24,10 +24,11 @@ class Settings:
     # how long: steps, or minutes of training summed over all starts; the schedule follows whichever is given
     steps: int = 0
     minutes: float = 0.0
-    # the hypernetwork; 0 takes what ``init`` has, or 64, 12 and 8
+    # the hypernetwork; 0 takes what ``init`` has, or 64, 12, 8 and 1
     width: int = 0
     neurons: int = 0
     copies: int = 0
+    rounds: int = 0
     blocks: tuple[int, int] = (2, 4)
     # the tasks
     work: float = 32.0  # of a step, in tasks of 190 rows and 16 features
@@ -135,6 +136,7 @@ LIMITS = (  # (setting, least, most)
     ("width", 0, 1024),
     ("neurons", 0, 256),
     ("copies", 0, 64),
+    ("rounds", 0, 8),
     ("work", 1, 10**5),
     ("groups", 1, 64),
     ("queries", 1, 10_000),

@@ -54,7 +54,7 @@ class Trainer:
         self.processes = Processes(self.device)
         self.out = Path(settings.out)
         torch.manual_seed(settings.seed)  # of the first weights only
-        self.loom = build_loom(settings.init, settings.width, settings.neurons, settings.copies).to(self.device)
+        self.loom = build_loom(settings.init, settings.width, settings.neurons, settings.copies, settings.rounds).to(self.device)
         self.loom.mixed = settings.mixed
         self.weights: list[Tensor] = list(self.loom.parameters())
         self.gradients = [torch.zeros_like(w) for w in self.weights]
@@ -211,6 +211,6 @@ def _device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"device = {name!r}: torch sees no GPU here; use cpu or auto")
-    if name == "cuda" and "LOCAL_RANK" in os.environ:  # torchrun: a GPU per process
-        name = f"cuda:{os.environ['LOCAL_RANK']}"
+    if name == "cuda" and "LOCAL_RANK" in os.environ:  # torchrun: GPUs are dealt out, more processes than GPUs share them
+        name = f"cuda:{int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()}"
     return torch.device(name)

@@ -54,3 +54,11 @@ def test_rows_are_in_random_order():
         y = tasks.y[..., 0]
         drift.append(float((y[:, :200].mean() - y[:, 200:].mean()).abs()))
     assert np.mean(drift) < 0.15
+
+
+def test_noise_is_a_share_that_is_often_small():
+    shares = np.array([Draw(0, 0, step).noise() for step in range(3000)])
+    assert shares.min() >= 0 and shares.max() < 1
+    # a third each of u, u^2 and u^3: P(share < x) = (x + x^(1/2) + x^(1/3)) / 3
+    for x in (0.01, 0.1, 0.5):
+        assert abs((shares < x).mean() - (x + x ** (1 / 2) + x ** (1 / 3)) / 3) < 0.03

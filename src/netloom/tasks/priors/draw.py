@@ -31,6 +31,10 @@ class Draw:
         """Uniform in [0, 1)."""
         return self.rng.random()
 
+    def noise(self) -> float:
+        """In [0, 1), how much noise a batch has: uniform, its square or its cube, so that tasks are noisy, calm and nearly exact."""
+        return self.rng.random() ** self.pick((1, 2, 3))
+
     def chance(self, probability: float) -> bool:
         return self.rng.random() < probability
 

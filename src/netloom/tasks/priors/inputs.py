@@ -17,8 +17,8 @@ def inputs(draw: Draw, B: int, n: int, d: int) -> Tensor:
     """Standardised columns (B, n, d): Gaussian with low-rank correlation; sometimes clusters, wide tails, or only a few values."""
     z = draw.normal(B, n, d)
     if draw.chance(0.6):
-        k = draw.between(1, d)
-        z = z * draw.share() + draw.normal(B, n, k) @ draw.normal(B, k, d) / math.sqrt(k)
+        k = min(draw.between(1, d), draw.between(1, d))
+        z = z * draw.noise() + draw.normal(B, n, k) @ draw.normal(B, k, d) / math.sqrt(k)
     if draw.chance(0.3):
         k = draw.between(2, 8)
         centres = draw.normal(B, k, d) * (1 + draw.share())

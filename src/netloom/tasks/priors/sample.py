@@ -26,7 +26,7 @@ def sample(draw: Draw, sizes: Sizes, mechanism: str | None = None) -> Tasks:
     latents_needed = sizes.outputs if largest_wins else 1 if sizes.outputs else sizes.targets
     main, latents = rule.sample(draw, B, n, len(layout.role("main")), latents_needed)
     if rule.noisy and draw.chance(0.4):
-        latents = standardise(latents) + draw.normal(*latents.shape) * 1.2 * draw.share()
+        latents = standardise(latents) + draw.normal(*latents.shape) * 1.2 * draw.noise()
     X = fill_in(draw, main, layout)
     if not rule.levels:
         constant = X.std(1, keepdim=True) < 1e-6

@@ -18,4 +18,4 @@ def additive(draw: Draw, B: int, n: int, d: int, q: int) -> tuple[Tensor, Tensor
     curves = torch.stack([z, torch.tanh(2 * z * a + b), torch.sin(2 * z * a + b), 2 * (z > b).float() - 1, z * z - 1], -1)
     curve = torch.gather(curves, -1, shape.expand(-1, n, -1)[..., None])[..., 0]  # (B, n, d)
     weight = draw.normal(B, d, q) * draw.some(0.2, B, d, q, along=1)
-    return z, standardise(curve @ weight) + draw.normal(B, n, q) * draw.share()
+    return z, standardise(curve @ weight) + draw.normal(B, n, q) * draw.noise()

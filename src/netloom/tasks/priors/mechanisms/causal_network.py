@@ -14,7 +14,8 @@ from netloom.tasks.priors.inputs import inputs
 
 __all__ = ["causal_network"]
 
-ACTIVATIONS: list[Callable[[Tensor], Tensor]] = [torch.tanh, torch.relu, torch.sin, lambda v: v, torch.abs, torch.sign, torch.square, F.elu]
+ACTIVATIONS: list[Callable[[Tensor], Tensor]] = [torch.tanh, torch.relu, F.elu, lambda v: v, torch.sin, torch.abs, torch.sign, torch.square]
+OFTEN = (2, 2, 2, 2, 1, 1, 1, 1)  # most of what tables hold rises or falls
 
 
 def causal_network(draw: Draw, B: int, n: int, d: int, q: int) -> tuple[Tensor, Tensor]:
@@ -26,7 +27,7 @@ def causal_network(draw: Draw, B: int, n: int, d: int, q: int) -> tuple[Tensor, 
         keep = draw.some(0.1, B, x.shape[-1], width, along=1)
         W = draw.normal(B, x.shape[-1], width) * keep / keep.sum(1, keepdim=True).clamp(min=1).sqrt()
         x = standardise(x @ W + 0.5 * draw.normal(B, 1, width)) * torch.exp(0.5 * draw.normal(B, 1, 1))
-        x = standardise(draw.pick(ACTIVATIONS)(x)) + draw.normal(B, n, width) * torch.exp(draw.normal(B, 1, 1) - 3.5)
+        x = standardise(draw.pick(ACTIVATIONS, OFTEN)(x)) + draw.normal(B, n, width) * torch.exp(draw.normal(B, 1, 1) - 4)
         layers.append(x)
     everything = torch.cat(layers, -1)
     results = layers[-1] if draw.chance(0.7) else everything

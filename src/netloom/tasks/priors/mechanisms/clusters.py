@@ -12,7 +12,7 @@ __all__ = ["clusters"]
 
 def clusters(draw: Draw, B: int, n: int, d: int, q: int) -> tuple[Tensor, Tensor]:
     k = draw.between(2, 24)
-    apart = draw.log_between(0.3, 3.0)
+    apart = draw.log_between(0.5, 3.0)
     centre = apart * draw.normal(B, k, d) * draw.some(0.2, B, 1, d, along=2)
     spread = torch.exp(draw.share() * draw.normal(B, k, d))  # each group with its own width along each column
     own = draw.integers(k, B, n)[..., None]

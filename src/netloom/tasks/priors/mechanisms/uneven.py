@@ -20,4 +20,4 @@ def uneven(draw: Draw, B: int, n: int, d: int, q: int) -> tuple[Tensor, Tensor]:
     noise = draw.normal(B, n, q)
     if draw.chance(0.5):  # a Student t with 3 degrees of freedom
         noise = noise / torch.sqrt(draw.normal(B, n, 3).square().mean(-1, keepdim=True) + 0.05)
-    return X, standardise(latents) + 0.6 * draw.share() * size * noise
+    return X, standardise(latents) + 0.6 * draw.noise() * size * noise
