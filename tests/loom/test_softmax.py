@@ -6,6 +6,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from netloom.loom.softmax import softmax_dual
+from netloom.target.solve import RidgeInverse
 
 
 def problem(n=60, p=6, classes=3, seed=0):
@@ -19,10 +20,9 @@ def problem(n=60, p=6, classes=3, seed=0):
 def solved(F, T, penalty, weight=None, **options):
     weight = torch.ones(len(F), dtype=F.dtype) if weight is None else weight
     A = (F - (weight[:, None] * F).sum(0) / weight.sum()) * weight.sqrt()[:, None]
-    inverse = torch.linalg.inv(A @ A.T + penalty * torch.eye(len(F), dtype=F.dtype))
     outputs = torch.ones(1, T.shape[1], dtype=torch.bool)
     strength = torch.tensor([penalty], dtype=F.dtype)
-    return softmax_dual(inverse[None], strength, T[None], outputs, weight[None], **options), A
+    return softmax_dual(RidgeInverse.of(A[None], strength), strength, T[None], outputs, weight[None], **options), A
 
 
 @pytest.mark.parametrize("penalty", [0.3, 3.0, 30.0])
@@ -77,9 +77,9 @@ def test_padded_rows_and_outputs_change_nothing():
     weight = torch.zeros(40, dtype=F.dtype)
     weight[:30] = 1
     A = more * weight[:, None]
-    inverse = torch.linalg.inv(A @ A.T + torch.eye(40, dtype=F.dtype))
+    one = torch.ones(1, dtype=F.dtype)
     outputs = torch.tensor([[True, True, True, False, False]])
-    padded = softmax_dual(inverse[None], torch.ones(1, dtype=F.dtype), wide[None], outputs, weight[None])
+    padded = softmax_dual(RidgeInverse.of(A[None], one), one, wide[None], outputs, weight[None])
     for name in ("dual", "wrong"):
         np.testing.assert_allclose(getattr(padded, name)[0, :30, :3], getattr(alone, name)[0], atol=1e-9)
         assert float(getattr(padded, name)[0, 30:].abs().max()) == 0 and float(getattr(padded, name)[0, :, 3:].abs().max()) == 0

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from netloom.errors import ConfigError, NotWovenError
-from netloom.target.solve import Sums, cholesky, compress, ridge_inverse, solve_readout, update_inverse
+from netloom.target.solve import RidgeInverse, Sums, cholesky, compress, solve_readout
 
 SIZES = pytest.mark.parametrize("n, p", [(12, 3), (12, 12), (12, 40), (1, 3), (2, 1)], ids=lambda value: str(value))
 
@@ -75,11 +75,13 @@ def test_inverse_and_its_update_equal_the_whole_inverse(n, p):
     F, more = numbers(2, n, p), numbers(2, n, 4, seed=1)
     penalty = torch.tensor([0.5, 2.0], dtype=torch.float64)
     S = F.numpy() @ F.numpy().transpose(0, 2, 1) + penalty.numpy()[:, None, None] * np.eye(n)
-    inverse = ridge_inverse(F, penalty)
-    np.testing.assert_allclose(inverse, np.linalg.inv(S), rtol=1e-8, atol=1e-10)
-    np.testing.assert_allclose(
-        update_inverse(inverse, more), np.linalg.inv(S + more.numpy() @ more.numpy().transpose(0, 2, 1)), rtol=1e-7, atol=1e-9
-    )
+    identity = torch.eye(n, dtype=torch.float64).expand(2, n, n)
+    inverse = RidgeInverse.of(F, penalty)
+    assert inverse.factored == (n > 2 * p)
+    for found, system in ((inverse, S), (inverse.beside(more), S + more.numpy() @ more.numpy().transpose(0, 2, 1))):
+        expected = np.linalg.inv(system)
+        np.testing.assert_allclose(found @ identity, expected, rtol=1e-7, atol=1e-9)
+        np.testing.assert_allclose(found.diagonal(), np.diagonal(expected, axis1=1, axis2=2), rtol=1e-7, atol=1e-9)
 
 
 @pytest.mark.parametrize("repeated", [False, True])
@@ -128,4 +130,4 @@ def test_gradients_flow_through_the_residual():
     F = numbers(6, 3).requires_grad_()
     Y = numbers(6, 1, seed=1)
     assert torch.autograd.gradcheck(lambda F: solve_readout(F, Y, 0.5).residual, (F,))
-    assert torch.autograd.gradcheck(lambda F: update_inverse(ridge_inverse(F, 0.5), F[:, :1]), (F,))
+    assert torch.autograd.gradcheck(lambda F: RidgeInverse.of(F, 0.5).beside(F[:, :1]) @ Y, (F,))

@@ -5,8 +5,9 @@ import pytest
 from netloom.training.settings import Settings
 
 TINY = {
-    **{"width": 16, "neurons": 2, "copies": 2, "rounds": 2, "work": 2.0, "groups": 2, "rows": (10, 30), "columns": (1, 5), "outputs": (2, 3)},
-    **{"queries": 8, "validation": 3, "warmup": 2, "blocks": (2, 3), "log_every": 2, "save_every": 3, "validate_every": 4, "device": "cpu"},
+    **{"width": 16, "neurons": 2, "copies": 2, "work": 2.0, "groups": 2, "rows": (10, 30), "columns": (1, 5), "outputs": (2, 3)},
+    **{"queries": 8, "validation": 3, "warmup": 2, "blocks": (2, 3), "log_every": 2, "save_every": 3, "validate_every": 4},
+    **{"rounds": 2, "device": "cpu"},
 }
 
 

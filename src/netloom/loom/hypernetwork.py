@@ -14,7 +14,7 @@ from netloom.loom.batch import Batch
 from netloom.loom.block import Block
 from netloom.loom.softmax import softmax_dual
 from netloom.target.cells import K
-from netloom.target.solve import ridge_inverse, update_inverse
+from netloom.target.solve import RidgeInverse
 from netloom.toolkit.generators.neurons import inner_products, normalise_rows
 
 __all__ = ["Hypernetwork", "Woven", "WovenBlock", "shape_of"]
@@ -138,7 +138,8 @@ class Hypernetwork(nn.Module):
         woven: list[WovenBlock] = []
         readouts: list[Tensor] = []
         intercepts: list[Tensor] = []
-        inverse = penalty = cells_relevance = Z.new_zeros(0)
+        penalty = cells_relevance = Z.new_zeros(0)
+        inverse = RidgeInverse(penalty, Z)  # solved with the first block
         for t in range(blocks):
             u = (self.neuron0 + self.step[min(t, STEPS_KNOWN - 1)]) + self.kind[batch.kind][:, None]  # (B, H, D)
             with torch.autocast(P.device.type, torch.bfloat16, enabled=self.mixed):
@@ -155,7 +156,7 @@ class Hypernetwork(nn.Module):
                 features.append(Z * cells_relevance[:, None])
                 if batch.beside is not None:
                     features.append(batch.beside)
-                inverse = ridge_inverse(torch.cat(features, -1) * root, penalty)  # (B, n, n)
+                inverse = RidgeInverse.of(torch.cat(features, -1) * root, penalty)
             keys = self.neuron_key(un).view(B, self.H * self.copies, D)
             W = torch.einsum("bhw,bdkw->bhdk", keys, self.column_key(cn).view(B, d, K, D)) * batch.columns[:, None, :, None]
             gain, bias, rho = self.gain_bias_relevance(keys).unbind(-1)  # (B, H) each
@@ -178,9 +179,9 @@ class Hypernetwork(nn.Module):
             features.append(h * h_relevance[:, None])
             if not readouts_too and t == blocks - 1:
                 break
-            inverse = update_inverse(inverse, features[-1] * root)
+            inverse = inverse.beside(features[-1] * root)
             dual, intercept = inverse @ Y, mean  # (B, n, O)
-            out_of_row = dual / inverse.diagonal(dim1=1, dim2=2)[..., None].clamp(min=1e-5)  # leave-one-out, given the neurons
+            out_of_row = dual / inverse.diagonal()[..., None].clamp(min=1e-5)  # leave-one-out, given the neurons
             residual = (out_of_row / root.clamp(min=1e-12)).clamp(-4, 4) * real
             if bool(classes.any()):
                 softmax = softmax_dual(inverse, penalty, T, batch.outputs, weight)

@@ -127,7 +127,7 @@ def _with_made_up_rows(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     swapped = uniforms(rows.columns, made, n).T < SWAPPED
     X = np.where(swapped, rows.X[other], rows.X[one])
     low, high = rows.X.min(axis=0), rows.X.max(axis=0)
-    many = np.flatnonzero(((low < rows.X) & (rows.X < high)).any(axis=0))  # a column of two values has nothing beyond them
+    many = np.flatnonzero(((low != rows.X) & (high != rows.X)).any(axis=0))  # a column of two values has nothing beyond them
     mean = share @ rows.X[:, many]
     with np.errstate(over="ignore"):  # a view cuts what is infinite like what is far
         X[::FAR, many] = mean + 2 * (X[::FAR, many] - mean)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from netloom.target.solve import RidgeInverse
+
 __all__ = ["Softmax", "softmax_dual"]
 
 STEPS = 8
@@ -27,12 +29,12 @@ class Softmax:
     wrong: Tensor
 
 
-def softmax_dual(inverse: Tensor, penalty: Tensor, targets: Tensor, outputs: Tensor, weight: Tensor, steps: int = STEPS) -> Softmax:
+def softmax_dual(inverse: RidgeInverse, penalty: Tensor, targets: Tensor, outputs: Tensor, weight: Tensor, steps: int = STEPS) -> Softmax:
     """Minimise ``sum_i w_i log_loss_i + penalty / 4 |coef|^2`` over coefficients of centred features F and an intercept.
 
     Parameters
     ----------
-    inverse : Tensor (B, n, n), of ``S F F' S + penalty I`` with S the roots of the weights
+    inverse : of ``S F F' S + penalty I`` (B, n, n) with S the roots of the weights
     penalty : Tensor (B,)
     targets : Tensor (B, n, O), one-hot
     outputs : Tensor (B, O), which outputs are real
@@ -56,6 +58,6 @@ def softmax_dual(inverse: Tensor, penalty: Tensor, targets: Tensor, outputs: Ten
         intercept = (share * working).sum(1, keepdim=True)
         dual = inverse @ ((working - intercept) * root)
         before, logits = logits, working - strength * dual * over_root
-    own = inverse.diagonal(dim1=1, dim2=2)[..., None].clamp(min=1e-5)
+    own = inverse.diagonal()[..., None].clamp(min=1e-5)
     wrong = (targets - chances(working - dual / own * over_root)) * weight.gt(0)[..., None]
     return Softmax(dual, intercept, wrong)

@@ -17,15 +17,14 @@ from netloom.errors import ConfigError, NotWovenError
 __all__ = [
     "Compressed",
     "Readout",
+    "RidgeInverse",
     "Sums",
     "centre",
     "add_diagonal",
     "cholesky",
     "compress",
     "left_out",
-    "ridge_inverse",
     "solve_readout",
-    "update_inverse",
 ]
 
 
@@ -159,22 +158,46 @@ def compress(F: Tensor) -> Compressed:
     return Compressed(F, None) if n >= p else Compressed(cholesky(F @ F.mT), F)
 
 
-def ridge_inverse(F: Tensor, penalty: float | Tensor) -> Tensor:
-    """``(F F' + penalty I)^-1`` (..., n, n) through the smaller of n and p, without an intercept; for F (..., n, p)."""
-    penalty = positive(penalty, F)
-    n, p = F.shape[-2:]
-    if n <= p:
-        return torch.cholesky_inverse(cholesky(add_diagonal(F @ F.mT, penalty)))
-    factor = cholesky(add_diagonal(F.mT @ F, penalty))
-    inner = -F @ torch.cholesky_solve(F.mT, factor)
-    return add_diagonal(inner, inner.new_ones(())) / penalty[..., None, None]
+@dataclass(frozen=True, eq=False)
+class RidgeInverse:
+    """``(F F' + penalty I)^-1`` (..., n, n) of features F (..., n, p). Where rows are many it is ``(I - Q Q') / penalty``, and only Q
+    (..., n, p) is kept: nothing costs n^2 then.
+    """
 
+    penalty: Tensor  # (...)
+    kept: Tensor  # the inverse, or Q
+    factored: bool = False
 
-def update_inverse(inverse: Tensor, F: Tensor) -> Tensor:
-    """``(S + F F')^-1`` from ``inverse = S^-1`` (..., n, n) and new features F (..., n, H): Woodbury, O(n^2 H)."""
-    q = inverse @ F  # (..., n, H)
-    small = add_diagonal(F.mT @ q, F.new_ones(()))  # (..., H, H)
-    return inverse - q @ torch.cholesky_solve(q.mT, cholesky(small))
+    @classmethod
+    def of(cls, F: Tensor, penalty: float | Tensor) -> RidgeInverse:
+        """The inverse for F (..., n, p), without an intercept."""
+        penalty = positive(penalty, F)
+        n, p = F.shape[-2:]
+        if n <= 2 * p:
+            return cls(penalty, torch.cholesky_inverse(cholesky(add_diagonal(F @ F.mT, penalty))))
+        root = cholesky(add_diagonal(F.mT @ F, penalty))
+        return cls(penalty, torch.linalg.solve_triangular(root, F.mT, upper=False).mT, factored=True)
+
+    def __matmul__(self, Y: Tensor) -> Tensor:
+        """The inverse times Y (..., n, O)."""
+        if not self.factored:
+            return self.kept @ Y
+        return (Y - self.kept @ (self.kept.mT @ Y)) / self.penalty[..., None, None]
+
+    def diagonal(self) -> Tensor:
+        """What stands on the diagonal of the inverse (..., n)."""
+        if not self.factored:
+            return self.kept.diagonal(dim1=-2, dim2=-1)
+        return (1 - self.kept.square().sum(-1)) / self.penalty[..., None]
+
+    def beside(self, F: Tensor) -> RidgeInverse:
+        """The inverse with new features F (..., n, H) beside the old ones: Woodbury, O(n^2 H), or O(n p H) where rows are many."""
+        q = self @ F  # (..., n, H)
+        root = cholesky(add_diagonal(F.mT @ q, F.new_ones(())))  # (..., H, H)
+        if not self.factored:
+            return RidgeInverse(self.penalty, self.kept - q @ torch.cholesky_solve(q.mT, root))
+        half = torch.linalg.solve_triangular(root, q.mT, upper=False).mT * self.penalty.sqrt()[..., None, None]  # (..., n, H)
+        return RidgeInverse(self.penalty, torch.cat([self.kept, half], -1), factored=True)
 
 
 def centre(F: Tensor, Y: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
