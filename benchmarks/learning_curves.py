@@ -58,10 +58,13 @@ def tell(summaries, models):
             if table.empty:
                 continue
             mean, best = table["mean"], max if higher_is_better(score) else min
-            rival = table.loc[best((m for m in models if m not in NETWORKS), key=mean.get)]
+            rivals = [m for m in models if m not in NETWORKS]
             cells = [f"**{mean[m]:.4f}**" if mean[m] == best(mean) else f"{mean[m]:.4f}" for m in models]
-            gap = f"{rival.difference:+.4f} [{rival.low:+.4f}, {rival.high:+.4f}] {rival.name}"
-            lines.append(f"| {rows} | {rival.tables} | {' | '.join(cells)} | {gap} |")
+            gap = ""
+            if rivals:
+                rival = table.loc[best(rivals, key=mean.get)]
+                gap = f"{rival.difference:+.4f} [{rival.low:+.4f}, {rival.high:+.4f}] {rival.name}"
+            lines.append(f"| {rows} | {table['tables'].iloc[0]} | {' | '.join(cells)} | {gap} |")
         lines.append("")
     costs = pd.concat([summary.costs for summary in summaries.values()])
     return "\n".join([*lines, f"{costs['runs'].sum()} runs, {costs['failed'].sum()} failed", ""])

@@ -126,7 +126,7 @@ def test_an_absent_column_is_named_with_the_way_out():
     assert (
         str(caught.value) == "column 'age' is not in the table (did you mean 'Age'?); training had it: add it, empty where it is not known"
     )
-    with pytest.raises(DataError, match=r"^column 'age' is not in the table, nor are 1 others \('mass'\);"):
+    with pytest.raises(DataError, match=r"^column 'age' is not in the table, nor is one other \('mass'\);"):
         schema.encode(pd.DataFrame({"size": [1]}))
     with pytest.raises(DataError, match=r"^the row has no 'age', 'mass'; give each column"):
         schema.encode_row({"size": 1})

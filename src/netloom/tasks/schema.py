@@ -217,5 +217,6 @@ def _occurrences(names: list[str]) -> list[tuple[str, int]]:
 
 def _absent(absent: list[str], present: list[str]) -> DataError:
     first = f"column {absent[0]!r} is not in the table{close_matches(absent[0], [name for name in present if name not in absent])}"
-    more = f", nor are {len(absent) - 1} others ({', '.join(map(repr, absent[1:4]))}{', ...' if len(absent) > 4 else ''})"
+    others = "is one other" if len(absent) == 2 else f"are {len(absent) - 1} others"
+    more = f", nor {others} ({', '.join(map(repr, absent[1:4]))}{', ...' if len(absent) > 4 else ''})"
     return DataError(f"{first}{more if len(absent) > 1 else ''}; training had it: add it, empty where it is not known")
