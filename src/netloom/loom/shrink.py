@@ -15,6 +15,7 @@ import torch
 from netloom.loom.compare import moments
 from netloom.loom.keys import uniforms
 from netloom.loom.rows import Rows, spread
+from netloom.loom.views import many_valued
 from netloom.loom.weave import halved
 from netloom.target.calibration import log_chances
 from netloom.target.prune import bytes_per_row, cost_of_neurons, importance, keep_neurons, tidy
@@ -126,8 +127,7 @@ def _with_made_up_rows(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     one, other = np.resize(rng.permutation(n), made), rng.integers(n, size=made)
     swapped = uniforms(rows.columns, made, n).T < SWAPPED
     X = np.where(swapped, rows.X[other], rows.X[one])
-    low, high = rows.X.min(axis=0), rows.X.max(axis=0)
-    many = np.flatnonzero(((low != rows.X) & (high != rows.X)).any(axis=0))  # a column of two values has nothing beyond them
+    many = many_valued(rows.X)  # a column of two values has nothing beyond them
     mean = share @ rows.X[:, many]
     with np.errstate(over="ignore"):  # a view cuts what is infinite like what is far
         X[::FAR, many] = mean + 2 * (X[::FAR, many] - mean)

@@ -6,7 +6,7 @@ from scipy.special import ndtri
 from netloom.target.cells import step_thresholds
 from netloom.target.weights import CLIP, View
 
-__all__ = ["make_view"]
+__all__ = ["make_view", "many_valued"]
 
 KNOTS = 16  # pieces of the piecewise-linear map of a ranked column
 
@@ -23,8 +23,7 @@ def make_view(X: np.ndarray, weight: np.ndarray, *, columns: np.ndarray | None =
     deviation[deviation < 1e-9 * np.maximum(1.0, np.abs(mean))] = 0.0  # constant but for rounding
     scale = np.where(deviation > 0, deviation * largest, 1.0)
     centre = mean * largest
-    low, high = X.min(axis=0), X.max(axis=0)
-    many = np.flatnonzero(~((low == X) | (high == X)).all(axis=0))
+    many = many_valued(X)
     knots = heights = None
     z = (X - centre) / scale
     if ranked and len(many):
@@ -33,6 +32,11 @@ def make_view(X: np.ndarray, weight: np.ndarray, *, columns: np.ndarray | None =
         z[:, many] = np.stack([np.interp(z[:, j], k, h) for j, k, h in zip(many, knots, heights, strict=True)], axis=1)
     z = np.clip(z, -CLIP, CLIP)
     return View(columns, centre, scale, many, step_thresholds(z[:, many], weight), knots, heights, cells)
+
+
+def many_valued(X: np.ndarray) -> np.ndarray:
+    """Which columns (m,) of X (n, d) hold more than two values."""
+    return np.flatnonzero(~((X.min(axis=0) == X) | (X.max(axis=0) == X)).all(axis=0))
 
 
 def _ranks(z: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
