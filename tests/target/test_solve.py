@@ -79,7 +79,8 @@ def test_inverse_and_its_update_equal_the_whole_inverse(n, p):
     inverse = RidgeInverse.of(F, penalty)
     assert inverse.factored == (n > 2 * p)
     wider = S + more.numpy() @ more.numpy().transpose(0, 2, 1)
-    for found, system, tolerance in ((inverse, S, {"rtol": 1e-8, "atol": 1e-10}), (inverse.beside(more), wider, {"rtol": 1e-7, "atol": 1e-9})):
+    tight, updated = {"rtol": 1e-8, "atol": 1e-10}, {"rtol": 1e-7, "atol": 1e-9}
+    for found, system, tolerance in ((inverse, S, tight), (inverse.beside(more), wider, updated)):
         expected = np.linalg.inv(system)
         np.testing.assert_allclose(found @ identity, expected, **tolerance)
         np.testing.assert_allclose(found.diagonal(), np.diagonal(expected, axis1=1, axis2=2), **tolerance)
