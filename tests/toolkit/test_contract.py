@@ -53,6 +53,7 @@ def floats(*shape):
 LAYERS = {
     "linear": lambda: (nn.Linear(3, 2), floats(5, 3)),
     "linear without bias": lambda: (nn.Linear(3, 2, bias=False), floats(5, 4, 3)),
+    "chain": lambda: (nn.Sequential(nn.Linear(3, 6), nn.ReLU(), nn.Linear(6, 2, bias=False), nn.Tanh()), floats(5, 3)),
     "mlp": lambda: (nn.Sequential(nn.Linear(3, 6), nn.PReLU(6), nn.Linear(6, 2)), floats(5, 3)),
     "conv1d": lambda: (nn.Conv1d(2, 4, 3, stride=2, padding=1), floats(5, 2, 9)),
     "conv2d": lambda: (nn.Conv2d(2, 4, 3, groups=2, padding="same", dilation=2), floats(5, 2, 6, 6)),

@@ -1,7 +1,7 @@
 """Any PyTorch module as the target of a hypernetwork: its chosen parameters come from outside, one set per task.
 
-Read `Target.forward`: one task is a plain call; several go through `paths`: fused where that gives the same numbers, else vmap, else a
-loop.
+Read `Target.forward`: linear layers and activations are a `chain`; of anything else one task is a plain call, and several go through
+`paths`: fused where that gives the same numbers, else vmap, else a loop.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from netloom.errors import ToolkitError
+from netloom.toolkit.chain import find_chain
 from netloom.toolkit.check import check_finite, check_inputs, check_tensors, looks_finite
 from netloom.toolkit.kept import Kept
 from netloom.toolkit.paths import Call, Plan, lendable, run_fused, run_loop, run_single, run_vmap
@@ -87,6 +88,7 @@ class Target(nn.Module):
         self.writes = any(True for _ in module.buffers())
         self.held = (module,)  # nn.Module's own way to ``self.module`` is slow
         self.kept = Kept()
+        self.chain = find_chain(module, slots) if wanted in ("auto", "fused") else None
 
     @property
     def shapes(self) -> dict[str, torch.Size]:
@@ -137,19 +139,24 @@ class Target(nn.Module):
         if buffers or self.buffer_slots:
             self._check_buffers(buffers, tasks)
         check_inputs(tasks, args, kwargs)
+        chained = self.chain is not None and self.chain.takes(args, kwargs)
         single = tasks == 1 and self.wanted == "auto"
         if not known:
             kept.keep(self.slots, parameters, tasks)
-        elif single and kept.lendable is None:
+        elif single and not chained and kept.lendable is None:
             kept.lendable = lendable(self.slots, parameters)
         check = self.check and not kept.sound
         if check and (known or self.writes):  # seen again: looked at once, not at each call; NaN would spoil the module's buffers
             check_finite(parameters)
             kept.sound = known
-        call = Call(self.held[0], self.slots, self.buffer_slots, parameters, buffers or {}, args, kwargs, tasks, kept.lendable)
-        plan = _SINGLE if single else self._plan(call)
+        if chained:
+            plan = _CHAINED[tasks == 1]
+            out = _taken(self.held[0], self.chain, parameters, args[0])
+        else:
+            call = Call(self.held[0], self.slots, self.buffer_slots, parameters, buffers or {}, args, kwargs, tasks, kept.lendable)
+            plan = _SINGLE if single else self._plan(call)
+            out = _taken(self.held[0], _RUN[plan.path], call, plan)
         self.__dict__["plan"] = plan  # not through nn.Module's own, slow way
-        out = _taken(call, plan)
         if check and not known and not self.writes and not looks_finite(out):
             check_finite(parameters)
         return out
@@ -189,14 +196,15 @@ class Target(nn.Module):
 
 
 _SINGLE = Plan("single", "one task is a plain call")
+_CHAINED = tuple(Plan(path, "linear layers and activations, one after the other") for path in ("fused", "single"))
 _RUN: dict[str, Callable[[Call, Plan], Any]] = {"single": run_single, "fused": run_fused, "vmap": run_vmap, "loop": run_loop}
 
 
-def _taken(call: Call, plan: Plan) -> Any:
+def _taken(module: nn.Module, run: Any, *given: Any) -> Any:
     """The outputs, or the module's complaints about its input as ours."""
     try:
-        return _RUN[plan.path](call, plan)
+        return run(*given)
     except (RuntimeError, ValueError, IndexError) as error:
         if isinstance(error, ToolkitError):
             raise
-        raise ToolkitError(f"{type(call.module).__name__} cannot take this input: {str(error).splitlines()[0]}") from error
+        raise ToolkitError(f"{type(module).__name__} cannot take this input: {str(error).splitlines()[0]}") from error
