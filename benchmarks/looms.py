@@ -1,0 +1,101 @@
+"""Looms side by side: networks woven in one pass from the same rows of the same tables, nothing compared and nothing averaged.
+
+    python benchmarks/looms.py --suite FOLDER A.safetensors B.safetensors [--rows 100 300 1500] [--seeds 0] [--half 0]
+
+Means over tables of ROC AUC and log loss (classes) and R2 (values), and for all looms but the first the paired difference to the first with
+its standard error over tables. ``random`` in place of a file is a loom before its first step. ``--half`` leaves out the tables that a
+run of meta-training with that ``half`` on this suite was trained on. Writes a line per table into --out.
+"""
+
+import os
+
+for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[name] = "1"
+
+import argparse
+import csv
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from netloom import Loom, Task
+from netloom.evaluate.holdout import outputs
+from netloom.evaluate.scores import score
+from netloom.evaluate.splits import halves
+from netloom.evaluate.suite import read_index
+from netloom.tasks.pack import allowed_licence
+
+HERE = Path(__file__).parent
+SCORES = ("auc", "log_loss", "r2")
+
+
+def loom_of(name):
+    """A loom from a file, the package's own, or one of its shape with first weights."""
+    if name == "random":
+        torch.manual_seed(0)
+        own = Loom.pretrained()
+        return Loom(own.D, own.H, own.copies, own.rounds).eval().requires_grad_(False)
+    return Loom.pretrained() if name == "pretrained" else Loom.from_file(name)
+
+
+def judged(suite, half):
+    """The tables of a suite, without those that a run with this half was trained on."""
+    index = read_index(suite)
+    if half is None:
+        return index
+    licence = next(column for column in index if column.startswith("licen"))
+    trained = sorted(index["name"][index[licence].map(allowed_licence)])[half::2]
+    return index[~index["name"].isin(trained)]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("looms", nargs="+", help="files, 'pretrained' or 'random'")
+    parser.add_argument("--suite", required=True)
+    parser.add_argument("--rows", nargs="+", type=int, default=[100, 300, 1500])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--half", type=int, choices=(0, 1))
+    parser.add_argument("--max-tables", type=int, default=1000, help="at most so many tables, evenly over the index")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "looms.csv")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    looms = {name: loom_of(name) for name in given.looms}
+    index = judged(given.suite, given.half)
+    index = index.iloc[np.unique(np.linspace(0, len(index) - 1, min(given.max_tables, len(index))).astype(int))]
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    with open(given.out, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ("name", "kind", "seed", "rows", "loom", *SCORES), extrasaction="ignore")
+        writer.writeheader()
+        for name, kind in zip(index["name"], index["kind"], strict=True):
+            frame = pd.read_parquet(Path(given.suite) / kind / f"{name}.parquet")
+            task = Task.from_frame(frame, target="target", kind=kind)
+            for seed in given.seeds:
+                for rows in given.rows:
+                    train, test = halves(task, seed, rows, 1000)
+                    for label, loom in looms.items():
+                        told = score(kind, task.y[test], outputs(loom.weave(task.rows(train)), task, test))
+                        writer.writerow({"name": name, "kind": kind, "seed": seed, "rows": rows, "loom": label} | told)
+            file.flush()
+            print(name, file=sys.stderr, flush=True)
+    print(tell(pd.read_csv(given.out), given.looms))
+    return 0
+
+
+def tell(runs, looms):
+    """A line per number of rows and loom."""
+    lines = ["| rows | loom | ROC AUC | log loss | R2 |", "|---|---|---|---|---|"]
+    for rows, part in runs.groupby("rows"):
+        tables = part.groupby(["loom", "name"])[list(SCORES)].mean()
+        for loom in looms:
+            own, gap = tables.loc[loom], tables.loc[loom] - tables.loc[looms[0]]
+            error = gap.std() / np.sqrt(gap.count())
+            cells = [f"{own[s].mean():.4f}" + (f" ({gap[s].mean():+.4f} +- {error[s]:.4f})" if loom != looms[0] else "") for s in SCORES]
+            lines.append(f"| {rows} | {loom} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
