@@ -1,10 +1,11 @@
-"""Looms side by side: networks woven in one pass from the same rows of the same tables, nothing compared and nothing averaged.
+"""Looms side by side on the same rows of the same tables: networks woven in one pass, or what a whole fit makes of each loom.
 
-    python benchmarks/looms.py --suite FOLDER A.safetensors B.safetensors [--rows 100 300 1500] [--seeds 0] [--half 0]
+    python benchmarks/looms.py --suite FOLDER A.safetensors B.safetensors [--rows 100 300 1500] [--seeds 0] [--half 0] [--fit woven]
 
 Means over tables of ROC AUC and log loss (classes) and R2 (values), and for all looms but the first the paired difference to the first with
 its standard error over tables. ``random`` in place of a file is a loom before its first step. ``--half`` leaves out the tables that a
-run of meta-training with that ``half`` on this suite was trained on. Writes a line per table into --out.
+run of meta-training with that ``half`` on this suite was trained on. ``--fit`` names the families of a whole fit ("all", "woven", or one of
+them) that stands in place of one pass. Writes a line per table into --out.
 """
 
 import os
@@ -26,6 +27,7 @@ from netloom.evaluate.holdout import outputs
 from netloom.evaluate.scores import score
 from netloom.evaluate.splits import halves
 from netloom.evaluate.suite import read_index
+from netloom.loom.fit import fit
 from netloom.tasks.pack import allowed_licence
 
 HERE = Path(__file__).parent
@@ -58,6 +60,7 @@ def main() -> int:
     parser.add_argument("--rows", nargs="+", type=int, default=[100, 300, 1500])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--half", type=int, choices=(0, 1))
+    parser.add_argument("--fit", metavar="FAMILIES", help="compare families by folds and average them, in place of one pass")
     parser.add_argument("--max-tables", type=int, default=1000, help="at most so many tables, evenly over the index")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "looms.csv")
     given = parser.parse_args()
@@ -76,7 +79,9 @@ def main() -> int:
                 for rows in given.rows:
                     train, test = halves(task, seed, rows, 1000)
                     for label, loom in looms.items():
-                        told = score(kind, task.y[test], outputs(loom.weave(task.rows(train)), task, test))
+                        training = task.rows(train)
+                        network = fit(training, loom=loom, seed=seed, families=given.fit) if given.fit else loom.weave(training)
+                        told = score(kind, task.y[test], outputs(network, task, test))
                         writer.writerow({"name": name, "kind": kind, "seed": seed, "rows": rows, "loom": label} | told)
             file.flush()
             print(name, file=sys.stderr, flush=True)
