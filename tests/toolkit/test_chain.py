@@ -76,6 +76,18 @@ def test_whoever_listens_is_heard(listen, tasks):
         torch.testing.assert_close(after, before)
 
 
+@pytest.mark.parametrize("tasks", [1, 3])
+def test_a_layer_that_was_put_in_later_is_used(tasks):
+    module = network()
+    target = hypernetize(module)
+    parameters, x = drawn(target, tasks), torch.randn(tasks, 5, 3, dtype=torch.float64)
+    before = target(parameters, x)
+    module[2][1] = nn.Tanh()
+    after = target(parameters, x)
+    assert not target.reason.endswith(CHAINED) and not torch.allclose(before, after)
+    torch.testing.assert_close(after, hypernetize(module)(parameters, x))
+
+
 @pytest.mark.parametrize(
     "module",
     [
@@ -98,6 +110,9 @@ def test_other_inputs_and_paths_go_the_usual_way():
     for shape in ((3, 5, 4, 3), (3, 3)):  # rows of rows, and one row per task
         out = target(parameters, torch.randn(*shape, dtype=torch.float64))
         assert out.shape == (*shape[:-1], 2) and not target.reason.endswith(CHAINED)
+    one = hypernetize(network(), path="fused")
+    one(drawn(one, 1), torch.randn(1, 5, 3, dtype=torch.float64))
+    assert one.path == "fused"
     for path in ("vmap", "loop"):
         other = hypernetize(network(), path=path)
         other(parameters, torch.randn(3, 5, 3, dtype=torch.float64))
@@ -120,4 +135,4 @@ def test_copies_have_chains_of_their_own():
     parameters, x = drawn(target), torch.randn(3, 5, 3, dtype=torch.float64)
     for other in (copy.deepcopy(target), pickle.loads(pickle.dumps(target))):
         torch.testing.assert_close(other(parameters, x), target(parameters, x))
-        assert other.chain.watched[0] is other.module and other.module is not target.module
+        assert other.chain.watched[0][0] is other.module and other.module is not target.module

@@ -27,18 +27,22 @@ Step = tuple[nn.Module, str | None, str | None]  # a layer, and the names of the
 
 
 class Chain:
-    """``watched`` are the module and all within it: once one of them has hooks or another forward, the chain takes no more calls."""
+    """``watched`` are the module and all within it, with what each holds: once one of them has hooks, another forward or other layers, the
+    chain takes no more calls.
+    """
 
     def __init__(self, steps: list[Step], watched: list[nn.Module]) -> None:
-        self.steps, self.watched = steps, watched
+        self.steps, self.watched = steps, [(module, list(module._modules.values())) for module in watched]
 
     def takes(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
         """Whether this is a call with one tensor (B, n, size) of a module that nobody listens to."""
         if kwargs or len(args) != 1 or not isinstance(args[0], Tensor) or args[0].ndim != 3:
             return False
-        for module in self.watched:
+        for module, layers in self.watched:
             own = module.__dict__
             if "forward" in own or own[_HOOKS[0]] or own[_HOOKS[1]] or own[_HOOKS[2]] or own[_HOOKS[3]]:
+                return False
+            if layers and list(own["_modules"].values()) != layers:  # the same objects: modules know no other equality
                 return False
         return not _has_any_global_hook()
 

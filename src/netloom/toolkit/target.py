@@ -150,7 +150,7 @@ class Target(nn.Module):
             check_finite(parameters)
             kept.sound = known
         if chained:
-            plan = _CHAINED[tasks == 1]
+            plan = _CHAINED[single]
             out = _taken(self.held[0], self.chain, parameters, args[0])
         else:
             call = Call(self.held[0], self.slots, self.buffer_slots, parameters, buffers or {}, args, kwargs, tasks, kept.lendable)
