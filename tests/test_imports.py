@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +40,13 @@ def test_a_network_needs_no_torch():
 def test_help_of_the_command_imports_no_pandas():
     run = subprocess.run([sys.executable, "-c", HELP + "\nprint('pandas' in sys.modules)"], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize("folder", ["refine", "training", "loom", "target"])
+def test_nothing_that_trains_waits_for_the_compiler(folder):
+    """torch.optim's constructors import torch's compiler, seconds of every start: netloom.toolkit.adamw stands in their place."""
+    files = sorted((Path(netloom.__file__).parent / folder).rglob("*.py"))
+    assert files and [path.name for path in files if "torch.optim" in path.read_text(encoding="utf-8")] == []
 
 
 def test_all_is_what_is_public():

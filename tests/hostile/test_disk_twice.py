@@ -19,7 +19,7 @@ from netloom.errors import FileError
 from netloom.loom.hypernetwork import Hypernetwork
 from netloom.refine import Memory
 from netloom.refine.files import memory_path, update_file
-from netloom.training.adamw import AdamW
+from netloom.toolkit.adamw import AdamW
 from netloom.training.checkpoint import State, load_run, save_run
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

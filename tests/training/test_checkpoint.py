@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 from netloom.errors import ConfigError, FileError
 from netloom.loom import Loom
 from netloom.loom.hypernetwork import Hypernetwork
+from netloom.toolkit.adamw import AdamW
 from netloom.training import checkpoint
-from netloom.training.adamw import AdamW
 from netloom.training.checkpoint import State, build_loom, load_run, save_run
 
 

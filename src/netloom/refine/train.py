@@ -17,6 +17,7 @@ from torch import Tensor
 from netloom.errors import ConfigError
 from netloom.refine.losses import loss_of
 from netloom.refine.mirror import Mirror, view_features
+from netloom.toolkit.adamw import AdamW
 
 __all__ = ["Examples", "Recipe", "steps"]
 
@@ -82,20 +83,18 @@ def steps(mirror: Mirror, examples: Sequence[Examples], head: str, recipe: Recip
     loss = loss_of(head)
     factor = torch.tensor([1.0] * len(examples) if factors is None else list(factors), dtype=torch.float32)[:, None, None]
     rates = {"reading": 1.0, "onto": 1.0, "bias": recipe.bias_rate, "readout": recipe.readout_rate, "intercept": recipe.bias_rate}
-    groups = [{"params": [getattr(mirror, name)], "lr": recipe.rates[0] * share, "share": share} for name, share in rates.items()]
-    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=recipe.decay, fused=True)
+    weights = [getattr(mirror, name) for name in rates]
+    optimizer = AdamW(weights, (0.9, 0.95), recipe.decay)
     random = torch.Generator().manual_seed(recipe.seed)
     step = 0
     while True:
         now = recipe.rates[0] * coslog(step, recipe.cycle)
-        for group in optimizer.param_groups:
-            group["lr"] = now * group["share"]
         S, targets, weight = next(feed)
         outputs = mirror(S, recipe.dropout, random) / factor
         losses = loss(outputs, targets, weight, recipe.smoothing)  # (B,)
-        optimizer.zero_grad(set_to_none=True)
-        losses.sum().backward()  # networks share nothing: the gradient of the sum is each one's own
-        optimizer.step()
+        # networks share nothing: the gradient of the sum is each one's own; none where no layer of any reads another
+        gradients = torch.autograd.grad(losses.sum(), weights, materialize_grads=True)
+        optimizer.step(gradients, [now * share for share in rates.values()])
         step += 1
         yield step
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from netloom.errors import ConfigError, FileError
 from netloom.loom.hypernetwork import Hypernetwork, shape_of
-from netloom.training.adamw import AdamW
+from netloom.toolkit.adamw import AdamW
 
 __all__ = ["FORMAT", "State", "atomically", "build_loom", "load_run", "save_run", "save_weights"]
 

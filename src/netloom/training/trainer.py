@@ -20,7 +20,7 @@ from torch import Tensor
 
 from netloom.errors import ConfigError, FileError, NotWovenError
 from netloom.tasks.priors import Draw
-from netloom.training.adamw import AdamW
+from netloom.toolkit.adamw import AdamW
 from netloom.training.checkpoint import State, build_loom, load_run, save_run, save_weights
 from netloom.training.feed import Fed, feed
 from netloom.training.log import Log

@@ -1,6 +1,10 @@
-"""AdamW (Loshchilov & Hutter 2019), written out: torch's own imports its compiler, seconds that every start of a run would pay."""
+"""AdamW (Loshchilov & Hutter 2019), written out: torch's own imports its compiler, seconds that every start of a run and every refining
+would pay.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -20,15 +24,16 @@ class AdamW:
         self.steps = 0
 
     @torch.no_grad()
-    def step(self, gradients: list[Tensor], rate: float) -> None:
-        """One step against the gradients at the learning rate ``rate``."""
+    def step(self, gradients: list[Tensor] | tuple[Tensor, ...], rate: float | Sequence[float]) -> None:
+        """One step against the gradients at the learning rate ``rate``, or at one for each of the weights."""
+        rates = [rate] * len(self.weights) if isinstance(rate, int | float) else list(rate)
         b1, b2 = self.betas
         self.steps += 1
-        torch._foreach_mul_(self.weights, 1 - rate * self.weight_decay)
+        torch._foreach_mul_(self.weights, [1 - one * self.weight_decay for one in rates])
         torch._foreach_lerp_(self.first, gradients, 1 - b1)
         torch._foreach_mul_(self.second, b2)
         torch._foreach_addcmul_(self.second, gradients, gradients, 1 - b2)
         size = torch._foreach_sqrt(self.second)
         torch._foreach_div_(size, (1 - b2**self.steps) ** 0.5)
         torch._foreach_add_(size, EPSILON)
-        torch._foreach_addcdiv_(self.weights, self.first, size, -rate / (1 - b1**self.steps))
+        torch._foreach_addcdiv_(self.weights, self.first, size, [-one / (1 - b1**self.steps) for one in rates])
