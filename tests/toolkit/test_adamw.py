@@ -7,7 +7,6 @@ from torch.optim._functional import adamw  # its class would import torch's comp
 
 from netloom.toolkit.adamw import AdamW
 
-
 OPTIONS = {"beta1": 0.9, "beta2": 0.98, "weight_decay": 0.05, "eps": 1e-8, "amsgrad": False, "maximize": False, "foreach": False}
 
 
