@@ -5,7 +5,8 @@
 Means over tables of ROC AUC and log loss (classes) and R2 (values), and for all looms but the first the paired difference to the first with
 its standard error over tables. ``random`` in place of a file is a loom before its first step. ``--half`` leaves out the tables that a
 run of meta-training with that ``half`` on this suite was trained on. ``--fit`` names the families of a whole fit ("all", "woven", or one of
-them) that stands in place of one pass. Writes a line per table into --out.
+them) that stands in place of one pass. Writes a line per table into --out; with ``--seen``, how many tasks each loom has seen, also a
+scaling curve beside it.
 """
 
 import os
@@ -18,9 +19,11 @@ import csv
 import sys
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 
 from netloom import Loom, Task
 from netloom.evaluate.holdout import outputs
@@ -31,7 +34,7 @@ from netloom.loom.fit import fit
 from netloom.tasks.pack import allowed_licence
 
 HERE = Path(__file__).parent
-SCORES = ("auc", "log_loss", "r2")
+SCORES = {"auc": "ROC AUC", "log_loss": "log loss", "r2": "R2"}
 
 
 def loom_of(name):
@@ -61,6 +64,7 @@ def main() -> int:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--half", type=int, choices=(0, 1))
     parser.add_argument("--fit", metavar="FAMILIES", help="compare families by folds and average them, in place of one pass")
+    parser.add_argument("--seen", nargs="+", type=int, metavar="TASKS", help="per loom; 0 is drawn as a line")
     parser.add_argument("--max-tables", type=int, default=1000, help="at most so many tables, evenly over the index")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "looms.csv")
     given = parser.parse_args()
@@ -85,7 +89,10 @@ def main() -> int:
                         writer.writerow({"name": name, "kind": kind, "seed": seed, "rows": rows, "loom": label} | told)
             file.flush()
             print(name, file=sys.stderr, flush=True)
-    print(tell(pd.read_csv(given.out), given.looms))
+    runs = pd.read_csv(given.out)
+    print(tell(runs, given.looms))
+    if given.seen:
+        plot(runs, dict(zip(given.looms, given.seen, strict=True)), given.out.with_suffix(".png"))
     return 0
 
 
@@ -100,6 +107,22 @@ def tell(runs, looms):
             cells = [f"{own[s].mean():.4f}" + (f" ({gap[s].mean():+.4f} +- {error[s]:.4f})" if loom != looms[0] else "") for s in SCORES]
             lines.append(f"| {rows} | {loom} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def plot(runs, seen, path):
+    """Scores against tasks seen, a curve per number of rows; looms that have seen none are dashed lines."""
+    means = runs.groupby(["rows", "loom"])[list(SCORES)].mean()
+    with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+        figure = Figure(figsize=(10, 3.4), layout="constrained")
+        for axes, one in zip(figure.subplots(1, len(SCORES)), SCORES, strict=True):
+            for i, rows in enumerate(sorted(runs["rows"].unique())):
+                points = sorted((tasks, means.loc[(rows, loom), one]) for loom, tasks in seen.items() if tasks)
+                axes.plot(*zip(*points, strict=True), "o-", ms=4, color=f"C{i}", label=f"{rows} training rows")
+                for loom in (loom for loom, tasks in seen.items() if not tasks):
+                    axes.axhline(means.loc[(rows, loom), one], color=f"C{i}", ls="--", lw=1)
+            axes.set(xscale="log", xlabel="tasks seen", title=SCORES[one])
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+        figure.savefig(path, dpi=150)
 
 
 if __name__ == "__main__":
