@@ -252,17 +252,32 @@ BAD = {
 }
 
 
+@pytest.mark.parametrize("after_a_right_call", [False, True])
 @pytest.mark.parametrize("name", list(BAD))
-def test_bad_input_is_one_line_and_the_module_is_left_as_it_was(name):
+def test_bad_input_is_one_line_and_the_module_is_left_as_it_was(name, after_a_right_call):
     net = mlp()
     held = list(net.parameters())
     target = hypernetize(net)
+    if after_a_right_call:
+        target(drawn(target), torch.randn(3, 5, 3))
     make, message = BAD[name]
     with pytest.raises(ToolkitError, match=message) as caught:
         target(*make(target))
     assert "\n" not in str(caught.value) and isinstance(caught.value, NetloomError | ValueError)
     assert all(a is b for a, b in zip(net.parameters(), held, strict=True))
     assert all("forward" not in layer.__dict__ for layer in net.modules())
+
+
+def test_a_module_that_was_moved_takes_what_it_is_now():
+    net = mlp()
+    target = hypernetize(net)
+    x = torch.randn(3, 5, 3)
+    before = target(drawn(target), x)
+    net.double()
+    with pytest.raises(ToolkitError, match="'0.weight' is float32, but the module's is float64"):
+        target(drawn(target), x)
+    after = target(drawn(target, dtype=torch.float64), x.double())
+    assert before.dtype == torch.float32 and after.dtype == torch.float64
 
 
 class With(nn.Module):

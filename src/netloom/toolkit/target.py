@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from netloom.errors import ToolkitError
 from netloom.toolkit.chain import find_chain
-from netloom.toolkit.check import check_finite, check_inputs, check_tensors, looks_finite
+from netloom.toolkit.check import Checked, check_finite, check_inputs, check_tensors, looks_finite
 from netloom.toolkit.kept import Kept
 from netloom.toolkit.paths import Call, Plan, lendable, run_fused, run_loop, run_single, run_vmap
 from netloom.toolkit.slots import Selection, Slot, buffer_slots, find_slots
@@ -87,7 +87,7 @@ class Target(nn.Module):
         self.plans: dict[Any, Plan] = {}
         self.writes = any(True for _ in module.buffers())
         self.held = (module,)  # nn.Module's own way to ``self.module`` is slow
-        self.kept = Kept()
+        self.kept, self.checked = Kept(), Checked()
         self.chain = find_chain(module, slots) if wanted in ("auto", "fused") else None
 
     @property
@@ -135,7 +135,7 @@ class Target(nn.Module):
         """
         kept = self.kept
         known = kept.has(parameters)
-        tasks = kept.tasks if known else check_tensors(self.slots, parameters)
+        tasks = kept.tasks if known else self.checked.tasks(self.slots, parameters)
         if buffers or self.buffer_slots:
             self._check_buffers(buffers, tasks)
         check_inputs(tasks, args, kwargs)
