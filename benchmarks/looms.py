@@ -5,8 +5,8 @@
 Means over tables of ROC AUC and log loss (classes) and R2 (values), and for all looms but the first the paired difference to the first with
 its standard error over tables. ``random`` in place of a file is a loom before its first step. ``--half`` leaves out the tables that a
 run of meta-training with that ``half`` on this suite was trained on. ``--fit`` names the families of a whole fit ("all", "woven", or one of
-them) that stands in place of one pass. Writes a line per table into --out; with ``--seen``, how many tasks each loom has seen, also a
-scaling curve beside it.
+them) that stands in place of one pass. Writes a CSV per number of rows into --out (resumes where it was cut); with ``--seen``, how many
+tasks each loom has seen, also scaling.png.
 """
 
 import os
@@ -15,8 +15,8 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = "1"
 
 import argparse
-import csv
 import sys
+from functools import partial
 from pathlib import Path
 
 import matplotlib
@@ -25,11 +25,8 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from netloom import Loom, Task
-from netloom.evaluate.holdout import outputs
-from netloom.evaluate.scores import score
-from netloom.evaluate.splits import halves
-from netloom.evaluate.suite import read_index
+from netloom import Loom
+from netloom.evaluate.suite import read_index, run
 from netloom.loom.fit import fit
 from netloom.tasks.pack import allowed_licence
 
@@ -46,14 +43,20 @@ def loom_of(name):
     return Loom.pretrained() if name == "pretrained" else Loom.from_file(name)
 
 
+def network_of(task, seed, loom, families):
+    """What the suite runs: one pass of the loom, or a whole fit with it."""
+    return fit(task, loom=loom, seed=seed, families=families) if families else loom.weave(task, seed=seed)
+
+
 def judged(suite, half):
-    """The tables of a suite, without those that a run with this half was trained on."""
+    """Names of the tables of a suite, without those that a run with this half was trained on."""
     index = read_index(suite)
+    names = index["name"].tolist()
     if half is None:
-        return index
+        return names
     licence = next(column for column in index if column.startswith("licen"))
     trained = sorted(index["name"][index[licence].map(allowed_licence)])[half::2]
-    return index[~index["name"].isin(trained)]
+    return [name for name in names if name not in trained]
 
 
 def main() -> int:
@@ -65,34 +68,17 @@ def main() -> int:
     parser.add_argument("--half", type=int, choices=(0, 1))
     parser.add_argument("--fit", metavar="FAMILIES", help="compare families by folds and average them, in place of one pass")
     parser.add_argument("--seen", nargs="+", type=int, metavar="TASKS", help="per loom; 0 is drawn as a line")
-    parser.add_argument("--max-tables", type=int, default=1000, help="at most so many tables, evenly over the index")
-    parser.add_argument("--out", type=Path, default=HERE / "results" / "looms.csv")
+    parser.add_argument("--max-tables", type=int, help="at most so many tables, evenly over the index")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "looms")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    looms = {name: loom_of(name) for name in given.looms}
-    index = judged(given.suite, given.half)
-    index = index.iloc[np.unique(np.linspace(0, len(index) - 1, min(given.max_tables, len(index))).astype(int))]
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    with open(given.out, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ("name", "kind", "seed", "rows", "loom", *SCORES), extrasaction="ignore")
-        writer.writeheader()
-        for name, kind in zip(index["name"], index["kind"], strict=True):
-            frame = pd.read_parquet(Path(given.suite) / kind / f"{name}.parquet")
-            task = Task.from_frame(frame, target="target", kind=kind)
-            for seed in given.seeds:
-                for rows in given.rows:
-                    train, test = halves(task, seed, rows, 1000)
-                    for label, loom in looms.items():
-                        training = task.rows(train)
-                        network = fit(training, loom=loom, seed=seed, families=given.fit) if given.fit else loom.weave(training)
-                        told = score(kind, task.y[test], outputs(network, task, test))
-                        writer.writerow({"name": name, "kind": kind, "seed": seed, "rows": rows, "loom": label} | told)
-            file.flush()
-            print(name, file=sys.stderr, flush=True)
-    runs = pd.read_csv(given.out)
-    print(tell(runs, given.looms))
+    fits = {Path(name).stem: partial(network_of, loom=loom_of(name), families=given.fit) for name in given.looms}
+    picked = {"seeds": given.seeds, "tables": judged(given.suite, given.half), "max_tables": given.max_tables}
+    parts = [run(given.suite, given.out / f"{rows}.csv", fits=fits, most_rows=rows, **picked).assign(rows=rows) for rows in given.rows]
+    runs = pd.concat(parts)
+    print(tell(runs, list(fits)))
     if given.seen:
-        plot(runs, dict(zip(given.looms, given.seen, strict=True)), given.out.with_suffix(".png"))
+        plot(runs, dict(zip(fits, given.seen, strict=True)), given.out / "scaling.png")
     return 0
 
 
@@ -100,7 +86,7 @@ def tell(runs, looms):
     """A line per number of rows and loom."""
     lines = ["| rows | loom | ROC AUC | log loss | R2 |", "|---|---|---|---|---|"]
     for rows, part in runs.groupby("rows"):
-        tables = part.groupby(["loom", "name"])[list(SCORES)].mean()
+        tables = part.groupby(["model", "name"])[list(SCORES)].mean()
         for loom in looms:
             own, gap = tables.loc[loom], tables.loc[loom] - tables.loc[looms[0]]
             error = gap.std() / np.sqrt(gap.count())
@@ -111,7 +97,7 @@ def tell(runs, looms):
 
 def plot(runs, seen, path):
     """Scores against tasks seen, a curve per number of rows; looms that have seen none are dashed lines."""
-    means = runs.groupby(["rows", "loom"])[list(SCORES)].mean()
+    means = runs.groupby(["rows", "model"])[list(SCORES)].mean()
     with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(10, 3.4), layout="constrained")
         for axes, one in zip(figure.subplots(1, len(SCORES)), SCORES, strict=True):

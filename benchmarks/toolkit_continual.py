@@ -1,6 +1,8 @@
 """Continual split digits (von Oswald et al. 2020): mean accuracy of all five tasks after the last one, beside joint training.
 
-python benchmarks/toolkit_continual.py            # writes results/toolkit_continual.csv; the recipe is examples/continual_digits.py
+    python benchmarks/toolkit_continual.py
+
+Writes results/toolkit_continual.csv; the recipe is examples/continual_digits.py.
 """
 
 import os

@@ -168,7 +168,8 @@ def test_a_handful_of_rows(make, kind, n):
     assert np.isfinite(network.decision_function(frame)).all()
 
 
-def test_more_columns_than_rows(d=WIDE + 1):
+@pytest.mark.parametrize("d", [200, WIDE + 1])
+def test_more_columns_than_rows(d):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, d))
     y = X[:, 3] > 0

@@ -280,6 +280,15 @@ def test_a_module_that_was_moved_takes_what_it_is_now():
     assert before.dtype == torch.float32 and after.dtype == torch.float64
 
 
+def test_a_part_that_was_moved_is_noticed():
+    net = mlp()
+    target = hypernetize(net)
+    target(drawn(target), torch.randn(3, 5, 3))
+    net[2].double()
+    with pytest.raises(ToolkitError, match="'2.weight' is float32, but the module's is float64"):
+        target(drawn(target), torch.randn(3, 5, 3))
+
+
 class With(nn.Module):
     def __init__(self, tensor):
         super().__init__()

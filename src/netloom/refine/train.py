@@ -92,7 +92,7 @@ def steps(mirror: Mirror, examples: Sequence[Examples], head: str, recipe: Recip
         S, targets, weight = next(feed)
         outputs = mirror(S, recipe.dropout, random) / factor
         losses = loss(outputs, targets, weight, recipe.smoothing)  # (B,)
-        # networks share nothing: the gradient of the sum is each one's own; none where no layer of any reads another
+        # networks share nothing: the gradient of the sum is each one's own; it is 0 where no layer of any reads another
         gradients = torch.autograd.grad(losses.sum(), weights, materialize_grads=True)
         optimizer.step(gradients, [now * share for share in rates.values()])
         step += 1

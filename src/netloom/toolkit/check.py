@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 from netloom.errors import ToolkitError
 from netloom.toolkit.slots import Slot
 
-__all__ = ["Checked", "check_finite", "check_tensors", "check_inputs", "looks_finite"]
+__all__ = ["check_finite", "check_tensors", "check_inputs", "looks_finite"]
 
 
 def check_tensors(slots: Mapping[str, Slot], given: Mapping[str, Tensor], kind: str = "parameter") -> int:
@@ -42,38 +42,6 @@ def check_tensors(slots: Mapping[str, Slot], given: Mapping[str, Tensor], kind: 
     if tasks == 0:
         raise ToolkitError(f"{kind}s are for 0 tasks; give at least one condition")
     return tasks
-
-
-class Checked:
-    """`check_tensors` at every call: tensors like those that were right at the last one are compared with these, which is quicker than
-    asking the module about each of its own.
-    """
-
-    first: Slot
-    dtype: torch.dtype
-    device: torch.device
-
-    def __init__(self) -> None:
-        self.like: list[tuple[str, torch.Size]] = []  # empty: of the module's own tensors not all have one dtype and device
-
-    def tasks(self, slots: Mapping[str, Slot], given: Mapping[str, Tensor]) -> int:
-        """The number of tasks B, or ToolkitError."""
-        like = self.like
-        if like and type(given) is dict and len(given) == len(like):
-            dtype, device, own = self.dtype, self.device, self.first.tensor
-            if own.dtype is dtype and own.device == device:  # else the module was moved
-                for name, shape in like:
-                    tensor = given.get(name)
-                    if tensor is None or tensor.shape != shape or tensor.dtype is not dtype or tensor.device != device:
-                        break
-                else:
-                    return shape[0]
-        tasks = check_tensors(slots, given)
-        self.first = next(iter(slots.values()))
-        self.dtype, self.device = self.first.tensor.dtype, self.first.tensor.device
-        alike = all(slot.tensor.dtype is self.dtype and slot.tensor.device == self.device for slot in slots.values())
-        self.like = [(name, given[name].shape) for name in slots] if alike else []
-        return tasks
 
 
 def check_finite(given: Mapping[str, Tensor]) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from netloom.errors import ToolkitError
 from netloom.toolkit.chain import find_chain
-from netloom.toolkit.check import Checked, check_finite, check_inputs, check_tensors, looks_finite
+from netloom.toolkit.check import check_finite, check_inputs, check_tensors, looks_finite
 from netloom.toolkit.kept import Kept
 from netloom.toolkit.paths import Call, Plan, lendable, run_fused, run_loop, run_single, run_vmap
 from netloom.toolkit.slots import Selection, Slot, buffer_slots, find_slots
@@ -87,7 +87,7 @@ class Target(nn.Module):
         self.plans: dict[Any, Plan] = {}
         self.writes = any(True for _ in module.buffers())
         self.held = (module,)  # nn.Module's own way to ``self.module`` is slow
-        self.kept, self.checked = Kept(), Checked()
+        self.kept = Kept()
         self.chain = find_chain(module, slots) if wanted in ("auto", "fused") else None
 
     @property
@@ -135,23 +135,23 @@ class Target(nn.Module):
         """
         kept = self.kept
         known = kept.has(parameters)
-        tasks = kept.tasks if known else self.checked.tasks(self.slots, parameters)
+        tasks = kept.tasks if known else check_tensors(self.slots, parameters)
         if buffers or self.buffer_slots:
             self._check_buffers(buffers, tasks)
         check_inputs(tasks, args, kwargs)
-        chained = self.chain is not None and self.chain.takes(args, kwargs)
+        chain = self.chain if self.chain is not None and self.chain.takes(args, kwargs) else None
         single = tasks == 1 and self.wanted == "auto"
         if not known:
             kept.keep(self.slots, parameters, tasks)
-        elif single and not chained and kept.lendable is None:
+        elif single and chain is None and kept.lendable is None:
             kept.lendable = lendable(self.slots, parameters)
         check = self.check and not kept.sound
         if check and (known or self.writes):  # seen again: looked at once, not at each call; NaN would spoil the module's buffers
             check_finite(parameters)
             kept.sound = known
-        if chained:
+        if chain is not None:
             plan = _CHAINED[single]
-            out = _taken(self.held[0], self.chain, parameters, args[0])
+            out = _taken(self.held[0], chain, parameters, args[0])
         else:
             call = Call(self.held[0], self.slots, self.buffer_slots, parameters, buffers or {}, args, kwargs, tasks, kept.lendable)
             plan = _SINGLE if single else self._plan(call)
@@ -200,7 +200,7 @@ _CHAINED = tuple(Plan(path, "linear layers and activations, one after the other"
 _RUN: dict[str, Callable[[Call, Plan], Any]] = {"single": run_single, "fused": run_fused, "vmap": run_vmap, "loop": run_loop}
 
 
-def _taken(module: nn.Module, run: Any, *given: Any) -> Any:
+def _taken(module: nn.Module, run: Callable[..., Any], *given: Any) -> Any:
     """The outputs, or the module's complaints about its input as ours."""
     try:
         return run(*given)
