@@ -305,7 +305,7 @@ def test_rows_for_a_network_may_be_one_of_one_class(woven, task_of):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda f: f.drop(columns="y"), "target 'y' is not a column of the table"),
+        (lambda f: f.drop(columns="y"), "target 'y' is not a column of the table; it holds "),
         (lambda f: f.assign(y=None), "missing in all 90 rows"),
         (lambda f: f.assign(y="other"), "the class 'other' is unknown to the network, which has"),
     ],

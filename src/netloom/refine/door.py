@@ -11,8 +11,9 @@ from netloom.errors import DataError
 from netloom.target.network import TargetNetwork
 from netloom.tasks import Task
 from netloom.tasks.columns.column import shorten
-from netloom.tasks.frames import as_frame, close_matches
+from netloom.tasks.frames import as_frame
 from netloom.tasks.targets import check_weight, measure
+from netloom.tasks.task import place_of
 
 __all__ = ["task_for"]
 
@@ -32,15 +33,12 @@ def task_for(network: TargetNetwork, table: Any, *, weight: Hashable | None = No
     frame, named = as_frame(table)
     names = [str(name) for name in frame.columns.tolist()]
     wanted = [*network.target_names] + ([] if weight is None else [str(weight)])
-    for name in wanted:
-        if names.count(name) != 1:
-            what = "is not a column of the table" if name not in names else f"is the name of {names.count(name)} columns"
-            raise DataError(f"{'weight' if name not in network.target_names else 'target'} {name!r} {what}{close_matches(name, names)}")
-    targets = frame.iloc[:, [names.index(name) for name in network.target_names]].reset_index(drop=True)
+    targets = frame.iloc[:, [place_of(name, names, "target") for name in network.target_names]].reset_index(drop=True)
+    weighed = None if weight is None else place_of(str(weight), names, "weight")
     known = targets.notna().all(axis=1).to_numpy(copy=True)
     if not known.any():
         raise DataError(f"target {network.target_names[0]!r} is missing in all {len(frame)} rows; new rows need their target")
-    counts = None if weight is None else check_weight(frame.iloc[:, names.index(str(weight))], len(frame), ~known)
+    counts = None if weighed is None else check_weight(frame.iloc[:, weighed], len(frame), ~known)
     rest = frame.loc[:, [name not in wanted for name in names]].loc[known].reset_index(drop=True)
     kind: Any = network.kind
     if network.classes is None:

@@ -186,9 +186,13 @@ def _target_names(frame: pd.DataFrame, target: Any) -> list[Hashable] | None:
 
 
 def _column(frame: pd.DataFrame, name: Hashable, role: str) -> pd.Series:
-    names = frame.columns.tolist()
+    return frame.iloc[:, place_of(name, frame.columns.tolist(), role)].reset_index(drop=True)
+
+
+def place_of(name: Hashable, names: list[Any], role: str) -> int:
+    """Where among the names of a table's columns the one of this ``role`` ("target", "weight") is; DataError unless it is there once."""
     if names.count(name) == 1:
-        return frame.iloc[:, names.index(name)].reset_index(drop=True)
+        return names.index(name)
     if name in names:
         raise DataError(f"{role} {name!r} is the name of {names.count(name)} columns; rename all but one")
     held = ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
