@@ -41,6 +41,7 @@ TRIED = FAMILIES | {  # and what was given up, or is not compared
 
 SETS = {
     "linear": ("linear",),
+    "untrained without trees": ("linear", "cells", "random", "cells + random"),
     **{which: tuple(families_named(which)) for which in ("untrained", "woven")},
     "what fit compares": tuple(families_named("all")),
     "rules of a forest beside both weavings": (

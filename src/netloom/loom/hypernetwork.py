@@ -1,4 +1,5 @@
-"""The hypernetwork. It reads a task and weaves a network block by block: every neuron is a token, every weight the inner product of two.
+"""The hypernetwork. It reads a task and weaves a network block by block: every neuron is a token, every weight the inner product of two,
+and every neuron turns from there toward what is still wrong where it fires (`aim.py`).
 
 After each block the readout is solved, ridge for values and softmax for classes, and what is wrong with each row, left out of it (PRESS,
 Allen 1974), is fed back: the next block is aimed at that (cascade-correlation, Fahlman & Lebiere 1990). Read `Hypernetwork.forward`.
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from netloom.loom.aim import Aim
 from netloom.loom.batch import Batch
 from netloom.loom.block import Block
 from netloom.loom.softmax import softmax_dual
@@ -100,6 +102,7 @@ class Hypernetwork(nn.Module):
         self.onto_earlier, self.earlier_key = nn.Linear(D, D), nn.Linear(D, D)
         self.gain_bias_relevance = nn.Linear(D, 3)
         self.cell_relevance = nn.Linear(D, K)
+        self.aim = Aim(D)
         self.norm_neuron, self.norm_column, self.norm_output = nn.LayerNorm(D), nn.LayerNorm(D), nn.LayerNorm(D)
         self.penalty = nn.Linear(2 * D, 1)
         for layer in (self.cell_relevance, self.penalty):
@@ -160,18 +163,19 @@ class Hypernetwork(nn.Module):
             keys = self.neuron_key(un).view(B, self.H * self.copies, D)
             W = torch.einsum("bhw,bdkw->bhdk", keys, self.column_key(cn).view(B, d, K, D)) * batch.columns[:, None, :, None]
             gain, bias, rho = self.gain_bias_relevance(keys).unbind(-1)  # (B, H) each
-            W = normalise_rows(W.flatten(2), gain)  # (B, H, d * K)
-            a = Z @ W.transpose(1, 2) + bias[:, None]
-            onto = None
+            onto, beyond = None, Z.new_zeros(())
             if hidden:
                 V = inner_products(self.onto_earlier(keys), self.earlier_key(torch.cat(keys_before, 1)))  # (B, H, H before)
                 onto = normalise_rows(V).transpose(1, 2)
-                a = a + torch.cat(hidden, -1) @ onto
-            h = torch.relu(a)
+                beyond = torch.cat(hidden, -1) @ onto
+            errors = self.aim.errors(keys, on * batch.outputs[..., None], residual)
+            W, bias = self.aim(keys, errors, rows, count[:, 0], Z, W.flatten(2), gain, bias, beyond)  # (B, H, d * K), (B, H)
+            h = torch.relu(Z @ W.transpose(1, 2) + bias[:, None] + beyond)
             h_centre = (h * rows).sum(1, keepdim=True) / count
             h_variance = ((h - h_centre).square() * rows).sum(1, keepdim=True) / (count - 1).clamp(min=1)
             h_scale = h_variance.clamp(min=1e-12).sqrt() + 5e-2  # clamped: the root of a silent neuron's 0 has no gradient
             h = (h - h_centre) / h_scale * real
+            rho = rho + self.aim.relevance(h, errors, rows, count[:, 0])
             h_relevance = torch.exp(rho.clamp(-4, 4)) / math.sqrt(h.shape[-1])
             woven.append(WovenBlock(W.transpose(1, 2), onto, bias, h_centre[:, 0], h_scale[:, 0], h_relevance))
             hidden.append(h)
