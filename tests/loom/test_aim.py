@@ -1,4 +1,4 @@
-"""Turning toward what is wrong: numpy says the same, rows of weight two are two rows, padding changes nothing, a silent neuron stays whole."""
+"""Turning toward what is wrong: numpy says the same, rows of weight two are two rows, padding is none, a silent neuron stays whole."""
 
 import numpy as np
 import pytest
@@ -93,7 +93,7 @@ def test_a_row_of_weight_two_is_two_rows_and_padding_is_none(aim):
 
 
 def test_a_turn_finds_the_column_that_goes_with_what_is_wrong_where_the_neuron_is_on(aim):
-    """What is wrong follows the last cell, but only where the first is positive; neurons are on there. Of other cells nothing is learned."""
+    """What is wrong follows the last cell, but only where the first is positive; neurons are on there. Other cells stay small."""
     g = torch.Generator().manual_seed(1)
     n = 400
     Z = torch.randn(1, n, COLUMNS * K, generator=g, dtype=torch.float64)

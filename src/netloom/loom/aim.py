@@ -33,7 +33,7 @@ class Aim(nn.Module):
         self.offset = nn.Parameter(torch.zeros(TURNS, K))  # of the z-score, per kind of cell
         self.worth = nn.Parameter(torch.zeros(2))  # of a found correlation, and of the log of its z-score, in log relevance
         nn.init.zeros_(self.size.weight)
-        nn.init.constant_(self.size.bias, -1.5)
+        nn.init.constant_(self.size.bias, -0.7)
         nn.init.zeros_(self.gate.weight)
         with torch.no_grad():
             self.gate.bias.copy_(torch.tensor([3.0, 0.7, 0.1]).repeat_interleave(TURNS))
