@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from netloom.target.cells import K
-from netloom.toolkit.generators.neurons import inner_products
+from netloom.toolkit.generators.neurons import inner_products, normalise_rows
 
 __all__ = ["Aim"]
 
@@ -42,8 +42,8 @@ class Aim(nn.Module):
         """What each neuron aims at (B, n, H): what is wrong (B, n, O) along its direction over the output tokens (B, O, D); padded
         outputs are zero.
         """
-        aims = inner_products(self.output_key(keys), outputs)  # (B, H, O)
-        return wrong @ (aims / (aims.norm(dim=-1, keepdim=True) + 1e-3)).transpose(1, 2)
+        aims = normalise_rows(inner_products(self.output_key(keys), outputs))  # (B, H, O)
+        return wrong @ aims.transpose(1, 2)
 
     def forward(
         self, keys: Tensor, errors: Tensor, weight: Tensor, count: Tensor, Z: Tensor, W: Tensor, gain: Tensor, bias: Tensor, beyond: Tensor
@@ -58,12 +58,10 @@ class Aim(nn.Module):
         beyond : what earlier neurons add to the activations, (B, n, H) or zero
         """
         root = count.sqrt()  # (B, 1)
-        length = torch.exp(gain.clamp(-3, 3))[..., None]
         size = torch.exp(self.size(keys).clamp(-4, 2))  # (B, H, TURNS)
         least, sharpness, push = self.gate(keys).unflatten(-1, (3, TURNS)).unbind(-2)
-        W = _unit(W)
         for turn in range(TURNS):
-            on = torch.sigmoid(FIRING * (Z @ (W * length).transpose(1, 2) + bias[:, None] + beyond))  # (B, n, H)
+            on = torch.sigmoid(FIRING * (Z @ normalise_rows(W, gain).transpose(1, 2) + bias[:, None] + beyond))  # (B, n, H)
             felt = errors * on
             weighted = felt * weight
             total, power = weighted.sum(1), (weighted * felt).sum(1)  # (B, H)
@@ -71,16 +69,12 @@ class Aim(nn.Module):
             correlation = (weighted.transpose(1, 2) @ Z) / (spread * root)[..., None]  # (B, H, d * K)
             beyond_chance = correlation.abs() * root[..., None] - least[..., turn, None] - self.offset[turn].repeat(Z.shape[-1] // K)
             step = correlation * torch.sigmoid(torch.exp(sharpness[..., turn, None].clamp(-2, 3)) * beyond_chance)
-            W = _unit(W + size[..., turn, None] * step / (step.norm(dim=-1, keepdim=True) + SATED))
+            W = normalise_rows(W) + size[..., turn, None] * step / (step.norm(dim=-1, keepdim=True) + SATED)
             bias = bias + push[..., turn] * total / ((power + TINY).sqrt() * root)
-        return W * length, bias
+        return normalise_rows(W, gain), bias
 
     def relevance(self, h: Tensor, errors: Tensor, weight: Tensor, count: Tensor) -> Tensor:
         """What having found something adds to the log relevance (B, H) of neurons with standardised activations h (B, n, H)."""
         weighted = errors * weight
         found = (h * weighted).sum(1).abs() / ((weighted * errors).sum(1) * count + TINY).sqrt()
         return self.worth[0] * found + self.worth[1] * torch.log1p(found * count.sqrt())
-
-
-def _unit(W: Tensor) -> Tensor:
-    return W / (W.norm(dim=-1, keepdim=True) + 1e-3)
