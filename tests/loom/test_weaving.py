@@ -75,6 +75,35 @@ def test_many_tasks_together_equal_each_alone(loom, make):
         np.testing.assert_allclose(answers(network, task.frame), answers(loom.weave(task, budget), task.frame), rtol=5e-3, atol=5e-3)
 
 
+def test_groups_woven_on_two_threads_equal_those_on_one(loom, make, monkeypatch):
+    from threading import Barrier, get_ident
+
+    import torch
+
+    import netloom.loom.single as single
+
+    tasks = [make(kind, n=n, seed=n) for kind, n in [("classification", 20), ("regression", 60), ("classification", 150)]]  # three groups
+    alone = loom.weave_many(tasks)
+    both, on, first = Barrier(2, timeout=60), set(), single.weave_layers
+
+    def weave_layers(*given, **named):
+        if get_ident() not in on:
+            on.add(get_ident())
+            both.wait()  # passes only where two threads are here at once
+        return first(*given, **named)
+
+    monkeypatch.setattr(single, "weave_layers", weave_layers)
+    torch.set_num_threads(2)
+    try:
+        together = loom.weave_many(tasks)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    assert len(on) == 2
+    for task, one, two in zip(tasks, alone, together, strict=True):
+        np.testing.assert_array_equal(answers(one, task.frame), answers(two, task.frame))
+
+
 def test_weaving_sees_what_a_linear_model_cannot(loom, make):
     from sklearn.linear_model import LogisticRegression
 

@@ -6,11 +6,15 @@ Where quality matters more than milliseconds, use `netloom.fit`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
 
 from netloom.loom.assemble import features_of
 from netloom.loom.compare import moments
@@ -32,7 +36,10 @@ from netloom.tasks import Schema, Task
 
 __all__ = ["weave_tasks"]
 
-TOGETHER = 100_000  # padded rows x columns woven in one batch
+TOGETHER = 25_000  # padded rows x columns woven in one batch: larger ones are not faster, and leave fewer to share among threads
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,20 +71,36 @@ def weave_tasks(
 ) -> list[TargetNetwork]:
     """A network per task, in the order of the tasks; with ``summary`` each keeps what its rows looked like, if there is no tight budget."""
     prepared = [_prepare(task) for task in tasks]
-    networks: dict[int, TargetNetwork] = {}
-    for group in _groups(prepared):
-        samples = []
-        for i in group:
-            rows, view = prepared[i].rows, prepared[i].view
-            read = rows.take(spread(rows, WEAVE_ROWS))
-            samples.append(sample_of(read, view))
+    groups = list(_groups(prepared))
+
+    def weave_group(group: list[int]) -> list[TargetNetwork]:
+        samples = [sample_of(p.rows.take(spread(p.rows, WEAVE_ROWS)), p.view) for p in (prepared[i] for i in group)]
         threads = weave_layers(loom, samples, seeds=[seed] * len(samples), blocks=blocks)
         drafts = [
             _draft(prepared[i], own, budget, {"loom": fingerprint, "seed": seed, "rows": tasks[i].n}, summary and budget is None)
             for i, own in zip(group, threads, strict=True)
         ]
-        networks |= {i: _finish(d, readout) for i, d, readout in zip(group, drafts, readouts(drafts), strict=True)}
+        return [_finish(draft, readout) for draft, readout in zip(drafts, readouts(drafts), strict=True)]
+
+    networks: dict[int, TargetNetwork] = {}
+    for group, woven in zip(groups, _side_by_side(weave_group, groups), strict=True):
+        networks |= dict(zip(group, woven, strict=True))
     return [networks[i] for i in range(len(tasks))]
+
+
+def _side_by_side(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """``work`` of each item, on as many threads as torch may use, each working alone: matrices this small gain nothing from two.
+
+    What is computed does not depend on the number of threads.
+    """
+    allowed = torch.get_num_threads()
+    if min(allowed, len(items)) < 2:
+        return [work(item) for item in items]
+    try:
+        with threadpool_limits(1), ThreadPoolExecutor(min(allowed, len(items)), initializer=partial(torch.set_num_threads, 1)) as pool:
+            return list(pool.map(work, items))
+    finally:
+        torch.set_num_threads(allowed)  # the threads' own number is also what later threads begin with
 
 
 def _prepare(task: Task) -> Prepared:
