@@ -104,7 +104,7 @@ class NetloomClassifier(ClassifierMixin, _Netloom):
     ----------
     budget : `Budget`, a dict of its limits (``{"max_parameters": 5000}``), or None for a file of about 64 kB
     head : readout: "auto" (logistic), "logistic", "svm", "ridge" or "gaussian"
-    families : what competes: "all", "untrained", "woven", or one family by name
+    families : what competes: "all", "untrained", "no trees", "woven", or one family by name
     loom : the hypernetwork; None for the one that comes with netloom
     random_state : int for the same network every time; None or a RandomState to draw the seed
 
@@ -160,7 +160,7 @@ class NetloomRegressor(RegressorMixin, _Netloom):
     ----------
     budget : `Budget`, a dict of its limits (``{"max_parameters": 5000}``), or None for a file of about 64 kB
     head : readout: "auto" (gaussian), "gaussian" or "ridge"
-    families : what competes: "all", "untrained", "woven", or one family by name
+    families : what competes: "all", "untrained", "no trees", "woven", or one family by name
     loom : the hypernetwork; None for the one that comes with netloom
     random_state : int for the same network every time; None or a RandomState to draw the seed
 

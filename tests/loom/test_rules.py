@@ -3,7 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor, RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 
 from netloom import Task, fit
 from netloom.loom import rules
@@ -56,10 +63,25 @@ def test_neurons_are_the_leaves_that_the_forest_itself_finds(kind, ranked):
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_neurons_are_the_leaves_of_extremely_randomised_trees(kind):
+    rows = rows_of(table(kind=kind))
+    view = make_view(rows.X, rows.weight)
+    given = activations(rule_layers(rows, view, 0, 0, seed=3, part="extra"), view, rows.X)
+    trees = ExtraTreesClassifier if kind == "classification" else ExtraTreesRegressor
+    options = {"max_leaf_nodes": rules.EXTRA_LEAVES, "min_samples_leaf": rules.EXTRA_LEAST_ROWS, "max_features": 1.0, "random_state": 3}
+    values = view.values(rows.X)[:, np.argsort(rows.columns, kind="stable")]
+    targets = rows.codes if kind == "classification" else rows.targets[:, 0]
+    leaves = trees(rules.EXTRA_TREES, **options).fit(values, targets, rows.weight).apply(values)  # (n, trees)
+    expected = {tuple(leaves[:, t] == leaf) for t in range(leaves.shape[1]) for leaf in np.unique(leaves[:, t])}
+    assert {tuple(column > 0.5) for column in given.T} == expected - {tuple([True] * rows.n)}
+    assert np.minimum(given, 1 - given).max() < 1e-3
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
 def test_neurons_are_the_leaves_that_boosting_finds(kind):
     rows = rows_of(table(kind=kind))
     view = make_view(rows.X, rows.weight)
-    given = activations(rule_layers(rows, view, 0, 0, seed=3, boosted=True), view, rows.X)
+    given = activations(rule_layers(rows, view, 0, 0, seed=3, part="boosted"), view, rows.X)
     model = GradientBoostingClassifier if kind == "classification" else GradientBoostingRegressor
     options = {"n_estimators": rules.STEPS, "learning_rate": rules.RATE, "subsample": rules.SEEN, "max_depth": None, "random_state": 3}
     options |= {"max_leaf_nodes": rules.LEAVES, "min_samples_leaf": rules.LEAST_ROWS, "max_features": 1 / 3}
@@ -79,7 +101,7 @@ def test_boosting_does_not_see_the_order_of_classes(classes):
     for names in (list("pqrst"), list("tsrqp")):
         rows = rows_of(Task.from_frame(frame, target=np.array(names)[codes], kind="classification"))
         view = make_view(rows.X, rows.weight)
-        found.append({tuple(c > 0.5) for c in activations(rule_layers(rows, view, 0, 0, seed=1, boosted=True), view, rows.X).T})
+        found.append({tuple(c > 0.5) for c in activations(rule_layers(rows, view, 0, 0, seed=1, part="boosted"), view, rows.X).T})
     assert found[0] == found[1]
 
 

@@ -40,6 +40,7 @@ COLUMNS = (
 NETWORKS: dict[str, dict[str, Any]] = {  # our model and its controls: name -> options of netloom.loom.fit.fit
     "netloom": {},
     "untrained": {"families": "untrained"},  # linear, cells, random neurons, rules and their unions
+    "no-trees": {"families": "no trees"},  # the same without rules
     "woven": {"families": "woven"},  # only families with woven neurons
     "random-weights": {"control": "random"},  # the same families with random numbers in place of woven weights
     "shuffled": {"control": "shuffled"},  # neurons woven from shuffled labels

@@ -1,6 +1,7 @@
 """Which family, how strongly regularised: compared by folds whose neurons are woven anew, averaged by evidence.
 
-Woven neurons have seen the labels of the rows they were woven from, so leave-one-out of the readout would flatter them.
+Woven neurons have seen the labels of the rows they were woven from, so leave-one-out of the readout would flatter them. Families race
+(Maron & Moore 1994): what is behind beyond doubt after a fold is not made again for the next.
 """
 
 from collections.abc import Callable
@@ -28,6 +29,7 @@ PENALTIES = {  # walked from strong to weak, until held-out rows say that it has
 EVIDENCE, PER_ROW = 60.0, 0.2  # members weigh exp(-sharpness * held-out loss), the sharper the more rows there are; see docs/decisions/0066
 TOO_FAR = 1.01  # a held-out loss this many times the best so far ends the walk
 SMALLEST = 0.03  # members that weigh less are left out
+DOUBT = 3.0  # standard errors by which a family must be behind to be given up
 
 
 @dataclass(eq=False)
@@ -39,11 +41,21 @@ class Candidate:
     folds: dict[float, int] = field(default_factory=dict)
     penalty: float = np.nan
     loss: float = np.inf
-    rows: np.ndarray | None = None  # (n,) held-out loss of every row at the best penalty
+    rows: np.ndarray | None = None  # (n,) held-out loss of every judged row at the best penalty
 
     @property
     def held_out(self) -> np.ndarray:
         return self.outputs[self.penalty]
+
+    def judge(self, rows: Rows, judged: np.ndarray, folds: int, head: str) -> None:
+        """The best of the penalties that were solved in all ``folds`` so far, by the ``judged`` rows of these; none if there is none."""
+        self.penalty, self.loss, self.rows = np.nan, np.inf, None
+        seen = rows.take(judged)
+        for penalty in (p for p, count in self.folds.items() if count == folds):
+            row = losses(self.outputs[penalty][judged], seen, head)
+            loss = float(np.average(row, weights=seen.weight))
+            if loss < self.loss:
+                self.penalty, self.loss, self.rows = penalty, loss, row
 
 
 def compare(
@@ -58,7 +70,7 @@ def compare(
     progress: Callable[[float, str], None] | None = None,
     late: Callable[[], bool] = lambda: False,
 ) -> list[Candidate]:
-    """Held-out outputs of every family and penalty, best first.
+    """Held-out outputs of every family and penalty, best first; without the families that were given up on the way.
 
     Parameters
     ----------
@@ -66,19 +78,18 @@ def compare(
     late : asked before each family; once True, only the first family of each further fold is still solved
     """
     candidates = {name: Candidate(name) for name in families}
-    wanted = {part for parts in families.values() for part in parts}
     outputs = rows.head_targets.shape[1]
     splits = folds_of(rows, folds)
     for k, (train, test) in enumerate(splits):
         inside = rows.take(train)
+        wanted = {part for name in candidates for part in families[name]}
         pool = weave_pool(loom, inside, parts=wanted, seed=seed, control=control)
         F = pool.weights.features(rows.X)
         mean, deviation = moments([F[train]], inside.weight)
-        for f, (name, parts) in enumerate(families.items()):
-            candidate = candidates[name]
+        for f, (name, candidate) in enumerate(candidates.items()):
             if (f > 0 and late()) or candidate.folds and max(candidate.folds.values()) < k:
                 continue  # out of time, or already missing a fold
-            chosen = select(pool, parts, mean, deviation)
+            chosen = select(pool, families[name], mean, deviation)
             if chosen is None:
                 continue
             A = torch.as_tensor(chosen.of(F[train].astype(np.float64)))
@@ -87,15 +98,34 @@ def compare(
                 candidate.outputs.setdefault(penalty, np.zeros((rows.n, outputs)))[test] = held_out
                 candidate.folds[penalty] = candidate.folds.get(penalty, 0) + 1
             if progress:
-                progress((k + (f + 1) / len(families)) / folds, f"fold {k + 1} of {folds}: {name}")
+                progress((k + (f + 1) / len(candidates)) / folds, f"fold {k + 1} of {folds}: {name}")
+        judged = np.sort(np.concatenate([held_out for _, held_out in splits[: k + 1]]))
+        for candidate in candidates.values():
+            candidate.judge(rows, judged, k + 1, head)
+        if k + 1 < folds:
+            for name in _behind(candidates, rows, judged):
+                del candidates[name]
     complete = [c for c in candidates.values() if folds in c.folds.values()]
-    for c in complete:
-        for penalty in (p for p, count in c.folds.items() if count == folds):
-            row = losses(c.outputs[penalty], rows, head)
-            loss = float(np.average(row, weights=rows.weight))
-            if loss < c.loss:
-                c.penalty, c.loss, c.rows = penalty, loss, row
     return sorted(complete, key=lambda c: evidence_loss(c, rows))
+
+
+def _behind(candidates: dict[str, Candidate], rows: Rows, judged: np.ndarray) -> list[str]:
+    """Families that would be left out of the average beyond doubt, given their losses of the ``judged`` rows; never the first one."""
+    weight = rows.weight[judged]
+    tried = {name: c.rows for name, c in candidates.items() if c.rows is not None}
+    if not tried:
+        return []
+    ahead = min(tried.values(), key=lambda row: np.average(row, weights=weight))
+    limit = -np.log(SMALLEST) / _sharpness(rows)  # in nats per row
+    first, found = next(iter(candidates)), []
+    for name, row in tried.items():
+        gap = row - ahead
+        least = float(np.average(gap, weights=weight) - DOUBT * gap.std() / np.sqrt(len(gap)))
+        if rows.codes is None:  # as `evidence_loss` has it
+            least = 0.5 * float(np.log1p(max(least, 0.0) / max(np.average(ahead, weights=weight), 1e-12)))
+        if name != first and least > limit:
+            found.append(name)
+    return found
 
 
 def _walk(A: torch.Tensor, inside: Rows, B: np.ndarray, held_out: Rows, head: str):  # noqa: ANN202
@@ -168,12 +198,16 @@ def evidence_loss(candidate: Candidate, rows: Rows) -> float:
     return candidate.loss if rows.codes is not None else 0.5 * float(np.log(max(candidate.loss, 1e-12)))
 
 
+def _sharpness(rows: Rows) -> float:
+    return min(EVIDENCE, PER_ROW * rows.n)
+
+
 def weigh(candidates: list[Candidate], rows: Rows) -> list[tuple[Candidate, float]]:
     """The members of the final network with their weights, by evidence, largest first; the small ones are left out."""
     if not candidates:  # too few rows to compare
         return []
     loss = np.array([evidence_loss(c, rows) for c in candidates])
-    weight = np.exp(-min(EVIDENCE, PER_ROW * rows.n) * (loss - loss.min()))
+    weight = np.exp(-_sharpness(rows) * (loss - loss.min()))
     weight /= weight.sum()
     kept = [i for i in np.argsort(-weight, kind="stable") if weight[i] >= SMALLEST]
     total = weight[kept].sum()

@@ -6,6 +6,7 @@ import numpy as np
 
 from netloom.errors import ConfigError
 from netloom.loom.pool import Pool
+from netloom.loom.rules import GROWN
 
 __all__ = ["FAMILIES", "Selection", "families_named", "select"]
 
@@ -19,26 +20,29 @@ FAMILIES: dict[str, tuple[str, ...]] = {  # family: the parts of the pool it rea
     "woven": ("woven",),
     "woven ranked": ("woven ranked",),
     "woven twice": ("woven", "woven ranked"),
+    "woven lightly": ("woven lightly",),  # its neurons count less beside its cells
     "woven + random + rules": ("woven", "random", "rules"),
     "woven + random + boosted": ("woven", "random", "boosted"),
     "woven ranked + random + rules": ("woven ranked", "random", "rules"),
     "cells + random + boosted": ("cells", "random", "boosted"),
+    "cells + extra": ("cells", "extra"),
 }
 GROUPS = {
-    "all": (  # what fit compares; see docs/decisions/0003, 0061, 0062 and 0064
-        *("linear", "cells", "random", "cells + rules"),
+    "all": (  # what fit compares; see docs/decisions/0003, 0061, 0062, 0064 and 0071
+        *("linear", "cells", "random", "cells + rules", "cells + extra"),
         *("woven + random + boosted", "woven ranked + random + rules"),
     ),
     "untrained": (  # nothing that a loom made
         *("linear", "cells", "random"),
-        *("cells + random", "cells + rules", "cells + random + rules", "cells + random + boosted"),
+        *("cells + random", "cells + rules", "cells + random + rules", "cells + random + boosted", "cells + extra"),
     ),
-    "woven": ("woven", "woven ranked", "woven twice"),  # nothing but
+    "no trees": ("linear", "cells", "random", "cells + random"),  # nor a tree: "untrained" before there were rules
+    "woven": ("woven", "woven ranked", "woven twice", "woven lightly"),  # nothing but
 }
 
 
 def families_named(which: str) -> dict[str, tuple[str, ...]]:
-    """The families of a group ("all", "untrained", "woven"), or one family by its name.
+    """The families of a group ("all", "untrained", "no trees", "woven"), or one family by its name.
 
     Raises
     ------
@@ -68,7 +72,7 @@ def select(pool: Pool, parts: tuple[str, ...], mean: np.ndarray, deviation: np.n
 
     Where trees find nothing to cut there are no rules: then a family is what it is without them.
     """
-    parts = tuple(part for part in parts if part in pool.parts or part not in ("rules", "boosted"))
+    parts = tuple(part for part in parts if part in pool.parts or part not in GROWN)
     if any(part not in pool.parts for part in parts):
         return None
     index, prior = [], []

@@ -55,7 +55,7 @@ def fit(
     loom : the hypernetwork, by default the one that comes with netloom
     seed : of random neurons and identities; the same seed gives the same network
     head : "auto" (logistic for classes, gaussian for values), "logistic", "svm", "ridge" or "gaussian"
-    families : what competes: "all", "untrained", "woven", or one family by name
+    families : what competes: "all", "untrained", "no trees", "woven", or one family by name
     control : None, or an honesty control: "random" (woven weights replaced by random ones), "shuffled" (woven from shuffled targets)
     progress : called with the share done (0 to 1) and what is being done
 
@@ -216,6 +216,8 @@ def _architecture(
     else:
         best = candidates[0]
         why = f"{best.family} has the lowest held-out loss of {len(candidates)} families"
+        if gone := len(families_named(families)) - len(candidates):
+            why += f" ({gone} more were given up on the way, far behind or for lack of time)"
         linear = next((c for c in candidates if c.family == "linear"), None)
         if linear is not None and best.family != "linear" and linear.rows is not None and best.rows is not None:
             gap = linear.rows - best.rows

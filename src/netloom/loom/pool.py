@@ -10,7 +10,7 @@ import numpy as np
 from netloom.loom.hypernetwork import Hypernetwork
 from netloom.loom.keys import normals, uniforms
 from netloom.loom.rows import Rows, spread
-from netloom.loom.rules import rule_layers
+from netloom.loom.rules import GROWN, rule_layers
 from netloom.loom.views import make_view
 from netloom.loom.weave import Threads, halved, sample_of, weave_layers
 from netloom.target.weights import Layer, Weights
@@ -20,6 +20,7 @@ __all__ = ["WEAVE_ROWS", "Pool", "weave_pool"]
 WEAVE_ROWS = 1000  # rows the loom reads in one piece
 WIDE = 128  # with more columns than this, only the most telling ones are bent, ranked and woven
 RANDOM_NEURONS = 256
+LIGHTLY = 0.1  # of the scale that the loom gives its neurons in the readout
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +65,8 @@ def weave_pool(loom: Hypernetwork, rows: Rows, *, parts: set[str], seed: int = 0
         start += RANDOM_NEURONS
     # ranked values cut finer, but a wide table's ranks fill half a file
     cut_view = plain if told is not None else max(reads.values())
-    for part in ("rules", "boosted"):
-        rules = rule_layers(rows, views[cut_view], cut_view, len(layers), seed, boosted=part == "boosted") if part in parts else None
+    for part in GROWN:
+        rules = rule_layers(rows, views[cut_view], cut_view, len(layers), seed, part) if part in parts else None
         if rules is not None:
             layers += rules
             cuts, leaves = (layer.width for layer in rules)
@@ -74,7 +75,7 @@ def weave_pool(loom: Hypernetwork, rows: Rows, *, parts: set[str], seed: int = 0
     read = rows.take(spread(rows, WEAVE_ROWS))
     targets = read.targets if control != "shuffled" else read.targets[rng.permutation(read.n)]
     for member, (part, v) in enumerate(reads.items()):
-        if part not in parts:
+        if part not in parts and not (part == "woven" and "woven lightly" in parts):
             continue
         sample = replace(sample_of(read, views[v]), targets=targets)
         threads = weave_layers(loom, [sample], seeds=[seed * len(reads) + member], blocks=blocks)[0]
@@ -86,6 +87,9 @@ def weave_pool(loom: Hypernetwork, rows: Rows, *, parts: set[str], seed: int = 0
         index[part] = np.concatenate([np.arange(starts[v], starts[v + 1]), np.arange(start, start + H)])
         priors[part] = threads.prior
         start += H
+    if "woven lightly" in parts:
+        index["woven lightly"], priors["woven lightly"] = index["woven"], priors["woven"].copy()
+        priors["woven lightly"][views[plain].width :] *= LIGHTLY
     outputs = rows.head_targets.shape[1]
     readout, intercept = np.zeros((start, outputs), np.float32), np.zeros(outputs, np.float32)
     centre, scale = (rows.centre, rows.scale) if rows.codes is None else (np.zeros(outputs), np.ones(outputs))

@@ -1,37 +1,49 @@
 """Neurons that are rules: the leaves of a few trees, each the AND of a few thresholds (RuleFit, Friedman & Popescu 2008).
 
-The trees are those of a random forest, or of gradient boosting, where each is grown for what those before it get wrong. They say where to
-cut and which cuts belong together, what gradients and ridge regressions find hard; how much a rule counts is left to the readout, like
-everything else. Two layers of ReLU neurons write a leaf down: one per cut, which grows as a value leaves its side, and one per leaf, 1
-minus the sum of its cuts: 1 inside, 0 outside, linear in the gap between the nearest training values.
+The trees are those of a random forest; or of gradient boosting, where each is grown for what those before it get wrong; or extremely
+randomised ones (Geurts, Ernst & Wehenkel 2006), whose many chance cuts together say which rows are near. They say where to cut and which
+cuts belong together, what gradients and ridge regressions find hard; how much a rule counts is left to the readout, like everything else.
+Two layers of ReLU neurons write a leaf down: one per cut, which grows as a value leaves its side, and one per leaf, 1 minus the sum of its
+cuts: 1 inside, 0 outside, linear in the gap between the nearest training values.
 """
 
+from collections.abc import Callable
+
 import numpy as np
-from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor, RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.tree import BaseDecisionTree
 
 from netloom.loom.rows import Rows, spread
 from netloom.target.weights import Layer, View
 
-__all__ = ["rule_layers"]
+__all__ = ["GROWN", "rule_layers"]
 
 TREES = 24  # of a forest
+EXTRA_TREES, EXTRA_LEAVES, EXTRA_LEAST_ROWS = 48, 16, 2
 STEPS, LEAST_STEPS, RATE, SEEN = 32, 2, 0.3, 0.7  # of boosting: trees, shared by the classes; what each adds; share of rows it sees
 LEAVES, MORE_LEAVES, MANY_ROWS = 8, 16, 1000  # of a tree; more leaves from that many rows on
-READ_ROWS, READ_BOOSTED = 5000, 2000  # rows a forest learns from, and boosting, which is slower
+READ_ROWS = {"rules": 5000, "extra": 5000, "boosted": 2000}  # rows that trees learn from; boosting is slower
 LEAST_ROWS = 3  # of a leaf
 NARROWEST = 0.02  # half width of a ramp in deviations: steeper ones would show the rounding of single precision
 
 
-def rule_layers(rows: Rows, view: View, at: int, first: int, seed: int, *, boosted: bool = False) -> tuple[Layer, Layer] | None:
-    """Cuts and leaves of trees on the values of ``view`` (number ``at`` of the network); the cuts will be its layer ``first``.
+def rule_layers(rows: Rows, view: View, at: int, first: int, seed: int, part: str = "rules") -> tuple[Layer, Layer] | None:
+    """Cuts and leaves of the trees of a ``part`` (one of `GROWN`) on the values of ``view`` (number ``at`` of the network); the cuts will
+    be its layer ``first``.
 
     None where no tree finds anything to cut. Trees see columns and classes in the order of their keys, so that theirs does not matter.
     """
-    read = rows.take(spread(rows, READ_BOOSTED if boosted else READ_ROWS))
+    read = rows.take(spread(rows, READ_ROWS[part]))
     values = view.values(read.X)
     order = np.argsort(rows.columns[view.columns], kind="stable")
-    trees = (_boosted if boosted else _forest)(values[:, order], read, seed)
+    trees = GROWN[part](values[:, order], read, seed)
     seen = [np.unique(column) for column in values.T]
     leaves = list(dict.fromkeys(leaf for tree in trees for leaf in _leaves(tree, order, seen)))
     cuts = list(dict.fromkeys(cut for leaf in leaves for cut in leaf))
@@ -59,6 +71,14 @@ def _forest(values: np.ndarray, rows: Rows, seed: int) -> list[BaseDecisionTree]
     return RandomForestRegressor(TREES, **options).fit(values, targets, rows.weight).estimators_
 
 
+def _extra(values: np.ndarray, rows: Rows, seed: int) -> list[BaseDecisionTree]:
+    options = {"max_leaf_nodes": EXTRA_LEAVES, "min_samples_leaf": EXTRA_LEAST_ROWS, "max_features": 1.0, "random_state": seed}
+    if rows.codes is not None:
+        return ExtraTreesClassifier(EXTRA_TREES, **options).fit(values, rows.codes, rows.weight).estimators_
+    targets = rows.targets if rows.targets.shape[1] > 1 else rows.targets[:, 0]
+    return ExtraTreesRegressor(EXTRA_TREES, **options).fit(values, targets, rows.weight).estimators_
+
+
 def _boosted(values: np.ndarray, rows: Rows, seed: int) -> list[BaseDecisionTree]:
     options = {"learning_rate": RATE, "subsample": SEEN, "max_depth": None, "max_leaf_nodes": LEAVES}
     options |= {"min_samples_leaf": LEAST_ROWS, "max_features": 1 / 3, "random_state": seed}
@@ -73,6 +93,10 @@ def _boosted(values: np.ndarray, rows: Rows, seed: int) -> list[BaseDecisionTree
         return []
     steps = STEPS if present == 2 else max(STEPS // present, LEAST_STEPS)
     return list(GradientBoostingClassifier(n_estimators=steps, **options).fit(values, codes, rows.weight).estimators_.ravel())
+
+
+Grower = Callable[[np.ndarray, Rows, int], list[BaseDecisionTree]]
+GROWN: dict[str, Grower] = {"rules": _forest, "boosted": _boosted, "extra": _extra}  # part of the pool: how its trees are grown
 
 
 def _leaves(model: BaseDecisionTree, order: np.ndarray, seen: list[np.ndarray]) -> list[tuple[tuple[int, int, int], ...]]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from netloom.loom.assemble import Member
+from netloom.loom.rules import GROWN
 from netloom.target.weights import Weights
 
 __all__ = ["prior_scales"]
@@ -34,7 +35,7 @@ def prior_scales(weights: Weights, members: Sequence[Member], deviation: np.ndar
 def _parts(weights: Weights, random: bool) -> dict[str, np.ndarray]:
     """Which features each part of the pool became, by view and by layer; random neurons come first and read values, then cuts and rules.
 
-    Rules of a forest and of boosting cannot be told apart any more.
+    The trees that rules are from cannot be told apart any more.
     """
     first = np.concatenate([[0], np.cumsum(weights.widths)]).astype(int)
     views = len(weights.views)
@@ -58,5 +59,5 @@ def _parts(weights: Weights, random: bool) -> dict[str, np.ndarray]:
             found["random"].append(own)
         else:
             found["woven" if view.knots is None else "woven ranked"].append(own)
-    found["boosted"] = found["rules"]
+    found |= {part: found["rules"] for part in GROWN} | {"woven lightly": found["woven"]}
     return {name: np.concatenate(parts) if parts else np.zeros(0, dtype=int) for name, parts in found.items()}
