@@ -41,9 +41,10 @@ TRIED = FAMILIES | {  # and what was given up, or is not compared
 
 SETS = {
     "linear": ("linear",),
-    "untrained without trees": ("linear", "cells", "random", "cells + random"),
-    **{which: tuple(families_named(which)) for which in ("untrained", "woven")},
+    **{which: tuple(families_named(which)) for which in ("no trees", "untrained", "woven")},
     "what fit compares": tuple(families_named("all")),
+    "the same without extra trees": tuple(name for name in families_named("all") if name != "cells + extra"),
+    "extra trees in place of a forest": tuple(name for name in families_named("all") if name != "cells + rules"),
     "rules of a forest beside both weavings": (
         *("linear", "cells", "random", "cells + rules"),
         *("woven + random + rules", "woven ranked + random + rules"),
@@ -68,7 +69,7 @@ def outputs_of(loom, task, train, test, seed):
     schema = Schema.learn(training.frame, named=training.named)
     rows = canonical_rows(schema.encode(training.frame), training)
     head = "logistic" if rows.codes is not None else "gaussian"
-    candidates = compare(loom, rows, TRIED, head, seed=seed)
+    candidates = compare(loom, rows, TRIED, head, seed=seed, doubt=np.inf)
     parts = {part for c in candidates for part in TRIED[c.family]}
     pool = weave_pool(loom, rows, parts=parts, seed=seed)
     blocks = [pool.weights.features(rows.X)]
@@ -78,7 +79,7 @@ def outputs_of(loom, task, train, test, seed):
     for c in candidates:
         chosen = select(pool, TRIED[c.family], mean, deviation)
         coef, intercept = solve(chosen, blocks, rows, head, c.penalty)
-        outputs = chosen.of(seen.astype(np.float64)) @ coef + intercept
+        outputs = chosen.of(seen) @ coef + intercept
         found[c.family] = evidence_loss(c, rows), outputs * rows.scale + rows.centre if rows.codes is None else outputs
     return found
 

@@ -96,7 +96,7 @@ def solve(chosen: Selection, blocks: list[np.ndarray], rows: Rows, head: str, pe
     Y = readout_targets(rows, np.arange(rows.head_targets.shape[1]), head)
     weight = torch.as_tensor(rows.weight)
     if len(blocks) == 1:
-        F = torch.as_tensor(chosen.of(blocks[0].astype(np.float64)))
+        F = torch.as_tensor(chosen.of(blocks[0]))
         small = compress(F) if F.shape[0] < F.shape[1] else None
         path = HEADS[head].fit_path(F if small is None else small.features, Y, [penalty], weight)
         coef = path.coef[0] if small is None else small.expand(path.coef[0])

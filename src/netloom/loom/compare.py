@@ -69,6 +69,7 @@ def compare(
     control: str | None = None,
     progress: Callable[[float, str], None] | None = None,
     late: Callable[[], bool] = lambda: False,
+    doubt: float = DOUBT,
 ) -> list[Candidate]:
     """Held-out outputs of every family and penalty, best first; without the families that were given up on the way.
 
@@ -76,6 +77,7 @@ def compare(
     ----------
     head : name of the readout, of `netloom.target.heads.HEADS`
     late : asked before each family; once True, only the first family of each further fold is still solved
+    doubt : standard errors by which a family must be behind to be given up; inf keeps all
     """
     candidates = {name: Candidate(name) for name in families}
     outputs = rows.head_targets.shape[1]
@@ -85,16 +87,16 @@ def compare(
         wanted = {part for name in candidates for part in families[name]}
         pool = weave_pool(loom, inside, parts=wanted, seed=seed, control=control)
         F = pool.weights.features(rows.X)
-        mean, deviation = moments([F[train]], inside.weight)
+        learned, asked = F[train], F[test]
+        mean, deviation = moments([learned], inside.weight)
         for f, (name, candidate) in enumerate(candidates.items()):
             if (f > 0 and late()) or candidate.folds and max(candidate.folds.values()) < k:
                 continue  # out of time, or already missing a fold
             chosen = select(pool, families[name], mean, deviation)
             if chosen is None:
                 continue
-            A = torch.as_tensor(chosen.of(F[train].astype(np.float64)))
-            B = chosen.of(F[test].astype(np.float64))
-            for penalty, held_out in _walk(A, inside, B, rows.take(test), head):
+            A = torch.as_tensor(chosen.of(learned))
+            for penalty, held_out in _walk(A, inside, chosen.of(asked), rows.take(test), head):
                 candidate.outputs.setdefault(penalty, np.zeros((rows.n, outputs)))[test] = held_out
                 candidate.folds[penalty] = candidate.folds.get(penalty, 0) + 1
             if progress:
@@ -103,24 +105,24 @@ def compare(
         for candidate in candidates.values():
             candidate.judge(rows, judged, k + 1, head)
         if k + 1 < folds:
-            for name in _behind(candidates, rows, judged):
+            for name in _behind(candidates, rows, judged, doubt):
                 del candidates[name]
     complete = [c for c in candidates.values() if folds in c.folds.values()]
     return sorted(complete, key=lambda c: evidence_loss(c, rows))
 
 
-def _behind(candidates: dict[str, Candidate], rows: Rows, judged: np.ndarray) -> list[str]:
+def _behind(candidates: dict[str, Candidate], rows: Rows, judged: np.ndarray, doubt: float) -> list[str]:
     """Families that would be left out of the average beyond doubt, given their losses of the ``judged`` rows; never the first one."""
     weight = rows.weight[judged]
     tried = {name: c.rows for name, c in candidates.items() if c.rows is not None}
-    if not tried:
+    if not tried or np.isinf(doubt):
         return []
     ahead = min(tried.values(), key=lambda row: np.average(row, weights=weight))
     limit = -np.log(SMALLEST) / _sharpness(rows)  # in nats per row
     first, found = next(iter(candidates)), []
     for name, row in tried.items():
         gap = row - ahead
-        least = float(np.average(gap, weights=weight) - DOUBT * gap.std() / np.sqrt(len(gap)))
+        least = float(np.average(gap, weights=weight) - doubt * gap.std() / np.sqrt(len(gap)))
         if rows.codes is None:  # as `evidence_loss` has it
             least = 0.5 * float(np.log1p(max(least, 0.0) / max(np.average(ahead, weights=weight), 1e-12)))
         if name != first and least > limit:

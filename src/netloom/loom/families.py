@@ -63,7 +63,7 @@ class Selection:
     prior: np.ndarray
 
     def of(self, features: np.ndarray) -> np.ndarray:
-        """Scaled features (n, p), in the precision of the means, of all features (n, all)."""
+        """Scaled features (n, p) of all features (n, all), in the precision of the means: float64 if they are."""
         return (features[:, self.index] - self.mean) * self.prior
 
 

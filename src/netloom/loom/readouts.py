@@ -84,7 +84,7 @@ def _is_small(question: Question) -> bool:
 def _together(questions: Sequence[Question]) -> list[Readout]:
     """All at once through the kernels of their rows, padded with rows of weight 0."""
     head, n = questions[0].head, max(q.rows.n for q in questions)
-    features = [q.chosen.of(q.blocks[0].astype(np.float64)) for q in questions]
+    features = [q.chosen.of(q.blocks[0]) for q in questions]
     K, weight = torch.zeros(len(questions), n, n, dtype=torch.float64), torch.zeros(len(questions), n, dtype=torch.float64)
     Y = torch.zeros(len(questions), n, questions[0].rows.head_targets.shape[1], dtype=torch.float64)
     for b, (q, F) in enumerate(zip(questions, features, strict=True)):
@@ -104,7 +104,7 @@ def _alone(question: Question) -> Readout:
     """The penalty from the first rows, the readout from all."""
     head, blocks = question.head, question.blocks
     rows, features = question.rows.take(np.arange(min(question.rows.n, JUDGED))), blocks[0][:JUDGED]
-    packed = compress(torch.as_tensor(question.chosen.of(features.astype(np.float64))))
+    packed = compress(torch.as_tensor(question.chosen.of(features)))
     F = packed.features
     Y = readout_targets(rows, np.arange(rows.head_targets.shape[1]), head)
     weight = torch.as_tensor(rows.weight)
