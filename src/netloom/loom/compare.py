@@ -29,6 +29,7 @@ PENALTIES = {  # walked from strong to weak, until held-out rows say that it has
 EVIDENCE, PER_ROW = 60.0, 0.2  # members weigh exp(-sharpness * held-out loss), the sharper the more rows there are; see docs/decisions/0066
 TOO_FAR = 1.01  # a held-out loss this many times the best so far ends the walk
 SMALLEST = 0.03  # members that weigh less are left out
+IN_CACHE = 128  # rows whose features are looked at in double precision at once
 DOUBT = 3.0  # standard errors by which a family must be behind to be given up
 
 
@@ -179,11 +180,12 @@ def moments(blocks: list[np.ndarray], weight: np.ndarray) -> tuple[np.ndarray, n
     """Weighted mean and deviation (p,) of all features over blocks of rows."""
     share, at = weight / weight.sum(), 0
     mean = square = np.zeros(blocks[0].shape[1])
-    for block in blocks:
-        part = share[at : at + len(block)]
-        mean = mean + part @ block
-        square = square + part @ np.square(block, dtype=np.float64)
-        at += len(block)
+    for part in (block[i : i + IN_CACHE] for block in blocks for i in range(0, len(block), IN_CACHE)):
+        exact, own = part.astype(np.float64), share[at : at + len(part)]
+        mean = mean + own @ exact
+        exact *= exact
+        square = square + own @ exact
+        at += len(part)
     return mean, np.sqrt(np.maximum(square - np.square(mean), 0))
 
 

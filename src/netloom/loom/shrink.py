@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from netloom.loom.compare import moments
+from netloom.loom.compare import IN_CACHE, moments
 from netloom.loom.keys import uniforms
 from netloom.loom.rows import Rows, spread
 from netloom.loom.views import many_valued
@@ -111,7 +111,13 @@ def shrink(weights: Weights, rows: Rows, fits: Callable[[Weights], bool], *, cha
 
 def _outputs(weights: Weights, X: np.ndarray) -> np.ndarray:
     """Outputs (n, O) as the readout gives them, before they get the unit of the target."""
-    return weights.features(X).astype(np.float64) @ weights.readout + weights.intercept
+    return _times(weights.features(X), weights.readout) + weights.intercept
+
+
+def _times(F: np.ndarray, readout: np.ndarray) -> np.ndarray:
+    """``F @ readout`` in double precision, some rows at a time, so that features (n, p) are not copied whole."""
+    readout = readout.astype(np.float64)
+    return np.concatenate([F[i : i + IN_CACHE].astype(np.float64) @ readout for i in range(0, len(F), IN_CACHE)])
 
 
 def _with_made_up_rows(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
@@ -156,14 +162,14 @@ def _imitate(weights: Weights, large: Large, precision: torch.dtype) -> tuple[We
     mean, deviation = moments([F], large.heed)
     read = read_rows(weights.readout)
     readout = weights.readout.astype(np.float64)
-    missing = large.said - F @ readout
+    missing = large.said - _times(F, readout)
     scale = np.maximum(deviation[read], FLAT)
     numbers = (F[:, read], mean[read], scale, np.sqrt(large.heed)[:, None], missing - large.heed @ missing)
     f, middle, unit, root, T = (torch.as_tensor(x).to(precision) for x in numbers)
     moved, own = _ridge((f - middle) / unit * root, T * root)
     readout[read] += moved / scale[:, None]
     readout = halved(readout) if readout.shape[1] > FEW else readout.astype(np.float32)
-    intercept = large.real @ (large.said - F @ readout)  # on the training rows, outputs are right in the mean
+    intercept = large.real @ (large.said - _times(F, readout))  # on the training rows, outputs are right in the mean
     left = np.zeros(len(mean))  # what is left of each feature when the others have explained what they can
     left[read] = scale * np.sqrt(own)
     weights = replace(weights, readout=readout, intercept=intercept.astype(np.float32))

@@ -6,6 +6,7 @@ A layer reads the values or the cells of one view and, through its connections, 
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -48,9 +49,13 @@ def has_gaps(readout: np.ndarray) -> bool:
 
 def gathered(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A matrix whose rows hold few numbers other than 0, as places (rows, most) and these numbers; short rows are filled with zeros."""
-    most = max(int(np.count_nonzero(matrix, axis=1).max()), 1)
-    places = np.argsort(matrix == 0, axis=1, kind="stable")[:, :most]
-    return places, np.take_along_axis(matrix, places, axis=1)
+    row, column = np.nonzero(matrix)
+    count = np.bincount(row, minlength=len(matrix))
+    slot = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+    places = np.zeros((len(matrix), max(int(count.max()), 1)), dtype=np.int64)
+    numbers = np.zeros(places.shape, matrix.dtype)
+    places[row, slot], numbers[row, slot] = column, matrix[row, column]
+    return places, numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +125,25 @@ class Layer:
         """Whether it reads other neurons, its cuts, and nothing of the table."""
         return bool(self.earlier) and not self.weight.any()
 
+    @cached_property
+    def gathered_onto(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """`gathered` of ``onto`` for rules that read few of many cuts: half the time of multiplying by zeros."""
+        if self.onto is None or not self.is_rules or not is_sparse(self.onto):
+            return None
+        places, numbers = gathered(self.onto.T)
+        return (places, numbers) if 16 * places.shape[1] < len(self.onto) else None
+
+    def rules(self, cuts: np.ndarray) -> np.ndarray:
+        """Activations (n, H) of rules from those of their cuts (n, C): a sum over few gathered rows of neurons."""
+        assert self.gathered_onto is not None
+        by_cut = np.ascontiguousarray(cuts.T)
+        a = np.repeat(self.bias[:, None], len(cuts), axis=1)
+        for places, numbers in zip(*(x.T for x in self.gathered_onto), strict=True):
+            part = by_cut[places]
+            part *= numbers[:, None]
+            a += part
+        return np.ascontiguousarray(np.maximum(a, 0, out=a).T)
+
 
 @dataclass(frozen=True, eq=False)
 class Weights:
@@ -158,6 +182,9 @@ class Weights:
         seen = [view.features(X) for view in self.views]
         hidden: list[np.ndarray] = []
         for layer in self.layers:
+            if layer.gathered_onto is not None and len(layer.earlier) == 1:
+                hidden.append(layer.rules(hidden[layer.earlier[0]]))
+                continue
             source = seen[layer.view]
             p_in = len(layer.weight)
             a = (source if p_in == source.shape[1] else source[:, :p_in]) @ layer.weight
