@@ -21,7 +21,7 @@ from netloom.loom.rows import canonical_rows
 from netloom.loom.rules import rule_layers
 from netloom.loom.views import make_view
 from netloom.target.network import TargetNetwork
-from netloom.target.weights import Weights, is_sparse
+from netloom.target.weights import Layer, Weights, is_sparse
 from netloom.tasks import Schema
 
 
@@ -152,3 +152,26 @@ def test_rules_find_what_a_linear_model_cannot_and_are_kept_in_few_bytes(tmp_pat
     np.testing.assert_array_equal(again.predict_proba(fresh.frame), network.predict_proba(fresh.frame))
     rows = [list(row) for row in fresh.frame.head(50).itertuples(index=False)]
     np.testing.assert_allclose([again.predict_row(row) for row in rows], network.predict_proba(fresh.frame.head(50)), atol=1e-6)
+
+
+@pytest.mark.parametrize("cuts, gathers", [(400, True), (40, False)])
+def test_rules_that_gather_their_cuts_are_the_same_product(cuts, gathers):
+    rng = np.random.default_rng(0)
+    view = make_view(rng.normal(size=(60, 4)), np.ones(60), cells=False)
+    onto = np.zeros((cuts, 70), np.float32)
+    for j in range(70):
+        count = rng.integers(0, 6)  # a rule without cuts too
+        onto[rng.choice(cuts, count, replace=False), j] = rng.normal(size=count)
+    first = Layer(0, rng.normal(size=(4, cuts)).astype(np.float32), rng.normal(size=cuts).astype(np.float32))
+    second = Layer(0, np.zeros((4, 70), np.float32), rng.normal(size=70).astype(np.float32), (0,), onto)
+    assert second.is_rules and (second.gathered_onto is not None) == gathers
+    X = rng.normal(size=(33, 4))
+    hidden = np.maximum(view.values(X).astype(np.float64) @ first.weight + first.bias, 0)
+    expected = np.maximum(hidden @ onto + second.bias, 0)
+    np.testing.assert_allclose(activations((first, second), view, X), expected, rtol=1e-5, atol=1e-5)
+    assert activations((first, second), view, X[:0]).shape == (0, 70)
+    if gathers:
+        places, numbers = second.gathered_onto
+        again = np.zeros_like(onto.T)
+        np.add.at(again, (np.arange(70)[:, None], places), numbers)
+        np.testing.assert_array_equal(again, onto.T)
