@@ -45,6 +45,12 @@ def activations(layers, view, X):
     return weights.features(X)[:, -layers[-1].width :]
 
 
+def sets_of_rows(leaves):
+    """The rows of each leaf, given in which leaf of every tree (n, trees) a row lies; without a leaf that holds them all."""
+    found = {tuple(leaves[:, t] == leaf) for t in range(leaves.shape[1]) for leaf in np.unique(leaves[:, t])}
+    return found - {tuple([True] * len(leaves))}
+
+
 @pytest.mark.parametrize("kind", ["classification", "regression"])
 @pytest.mark.parametrize("ranked", [False, True])
 def test_neurons_are_the_leaves_that_the_forest_itself_finds(kind, ranked):
@@ -57,8 +63,7 @@ def test_neurons_are_the_leaves_that_the_forest_itself_finds(kind, ranked):
     targets = rows.codes if kind == "classification" else rows.targets[:, 0]
     forest = forest(rules.TREES, max_leaf_nodes=rules.LEAVES, min_samples_leaf=rules.LEAST_ROWS, max_features=0.5, random_state=3)
     leaves = forest.fit(values, targets, rows.weight).apply(values)  # (n, trees)
-    expected = {tuple(leaves[:, t] == leaf) for t in range(leaves.shape[1]) for leaf in np.unique(leaves[:, t])}
-    assert {tuple(column > 0.5) for column in given.T} == expected - {tuple([True] * rows.n)}
+    assert {tuple(column > 0.5) for column in given.T} == sets_of_rows(leaves)
     assert np.minimum(given, 1 - given).max() < 1e-3  # slopes are kept in half precision
 
 
@@ -72,8 +77,7 @@ def test_neurons_are_the_leaves_of_extremely_randomised_trees(kind):
     values = view.values(rows.X)[:, np.argsort(rows.columns, kind="stable")]
     targets = rows.codes if kind == "classification" else rows.targets[:, 0]
     leaves = trees(rules.EXTRA_TREES, **options).fit(values, targets, rows.weight).apply(values)  # (n, trees)
-    expected = {tuple(leaves[:, t] == leaf) for t in range(leaves.shape[1]) for leaf in np.unique(leaves[:, t])}
-    assert {tuple(column > 0.5) for column in given.T} == expected - {tuple([True] * rows.n)}
+    assert {tuple(column > 0.5) for column in given.T} == sets_of_rows(leaves)
     assert np.minimum(given, 1 - given).max() < 1e-3
 
 
@@ -88,8 +92,7 @@ def test_neurons_are_the_leaves_that_boosting_finds(kind):
     values = view.values(rows.X)[:, np.argsort(rows.columns, kind="stable")]
     targets = np.argsort(np.argsort(rows.outputs))[rows.codes] if kind == "classification" else rows.targets[:, 0]
     leaves = model(**options).fit(values, targets, rows.weight).apply(values).reshape(rows.n, -1)
-    expected = {tuple(leaves[:, t] == leaf) for t in range(leaves.shape[1]) for leaf in np.unique(leaves[:, t])}
-    assert {tuple(column > 0.5) for column in given.T} == expected - {tuple([True] * rows.n)}
+    assert {tuple(column > 0.5) for column in given.T} == sets_of_rows(leaves)
 
 
 @pytest.mark.parametrize("classes", [3, 5])

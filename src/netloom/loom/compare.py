@@ -48,10 +48,11 @@ class Candidate:
     def held_out(self) -> np.ndarray:
         return self.outputs[self.penalty]
 
-    def judge(self, rows: Rows, judged: np.ndarray, folds: int, head: str) -> None:
-        """The best of the penalties that were solved in all ``folds`` so far, by the ``judged`` rows of these; none if there is none."""
+    def judge(self, seen: Rows, judged: np.ndarray, folds: int, head: str) -> None:
+        """The best of the penalties that were solved in all ``folds`` so far, by the rows ``seen`` in these, which are number ``judged`` of
+        all; none if there is none.
+        """
         self.penalty, self.loss, self.rows = np.nan, np.inf, None
-        seen = rows.take(judged)
         for penalty in (p for p, count in self.folds.items() if count == folds):
             row = losses(self.outputs[penalty][judged], seen, head)
             loss = float(np.average(row, weights=seen.weight))
@@ -103,8 +104,9 @@ def compare(
             if progress:
                 progress((k + (f + 1) / len(candidates)) / folds, f"fold {k + 1} of {folds}: {name}")
         judged = np.sort(np.concatenate([held_out for _, held_out in splits[: k + 1]]))
+        seen = rows.take(judged)
         for candidate in candidates.values():
-            candidate.judge(rows, judged, k + 1, head)
+            candidate.judge(seen, judged, k + 1, head)
         if k + 1 < folds:
             for name in _behind(candidates, rows, judged, doubt):
                 del candidates[name]

@@ -50,7 +50,7 @@ def families_named(which: str) -> dict[str, tuple[str, ...]]:
     """
     names = GROUPS.get(which, (which,))
     if any(name not in FAMILIES for name in names):
-        raise ConfigError(f"families = {which!r}: unknown; use {', '.join([*GROUPS, *FAMILIES])}")
+        raise ConfigError(f"families = {which!r}: unknown; use {', '.join(dict.fromkeys([*GROUPS, *FAMILIES]))}")
     return {name: FAMILIES[name] for name in names}
 
 

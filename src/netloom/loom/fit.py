@@ -217,7 +217,7 @@ def _architecture(
         best = candidates[0]
         why = f"{best.family} has the lowest held-out loss of {len(candidates)} families"
         if gone := len(families_named(families)) - len(candidates):
-            why += f" ({gone} more were given up on the way, far behind or for lack of time)"
+            why += f" ({gone} more were given up on the way: far behind, out of time, or with nothing to read)"
         linear = next((c for c in candidates if c.family == "linear"), None)
         if linear is not None and best.family != "linear" and linear.rows is not None and best.rows is not None:
             gap = linear.rows - best.rows

@@ -41,6 +41,8 @@ def weave_pool(loom: Hypernetwork, rows: Rows, *, parts: set[str], seed: int = 0
     control : None; "random" puts random weights in place of the woven ones; "shuffled" lets the loom read targets in random order
     """
     rng = np.random.default_rng(seed)
+    if "woven lightly" in parts:  # the same neurons
+        parts = parts | {"woven"}
     d = rows.X.shape[1]
     told = most_telling(rows, WIDE) if d > WIDE else None
     views = [make_view(rows.X, rows.weight, cells=told is None)]
@@ -75,7 +77,7 @@ def weave_pool(loom: Hypernetwork, rows: Rows, *, parts: set[str], seed: int = 0
     read = rows.take(spread(rows, WEAVE_ROWS))
     targets = read.targets if control != "shuffled" else read.targets[rng.permutation(read.n)]
     for member, (part, v) in enumerate(reads.items()):
-        if part not in parts and not (part == "woven" and "woven lightly" in parts):
+        if part not in parts:
             continue
         sample = replace(sample_of(read, views[v]), targets=targets)
         threads = weave_layers(loom, [sample], seeds=[seed * len(reads) + member], blocks=blocks)[0]

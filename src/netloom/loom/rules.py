@@ -8,6 +8,7 @@ cuts: 1 inside, 0 outside, linear in the gap between the nearest training values
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from sklearn.ensemble import (
@@ -65,18 +66,20 @@ def rule_layers(rows: Rows, view: View, at: int, first: int, seed: int, part: st
 def _forest(values: np.ndarray, rows: Rows, seed: int) -> list[BaseDecisionTree]:
     leaves = MORE_LEAVES if rows.n >= MANY_ROWS else LEAVES
     options = {"max_leaf_nodes": leaves, "min_samples_leaf": LEAST_ROWS, "max_features": 0.5, "random_state": seed}
-    if rows.codes is not None:
-        return RandomForestClassifier(TREES, **options).fit(values, rows.codes, rows.weight).estimators_
-    targets = rows.targets if rows.targets.shape[1] > 1 else rows.targets[:, 0]
-    return RandomForestRegressor(TREES, **options).fit(values, targets, rows.weight).estimators_
+    return _independent((RandomForestClassifier, RandomForestRegressor), TREES, options, values, rows)
 
 
 def _extra(values: np.ndarray, rows: Rows, seed: int) -> list[BaseDecisionTree]:
     options = {"max_leaf_nodes": EXTRA_LEAVES, "min_samples_leaf": EXTRA_LEAST_ROWS, "max_features": 1.0, "random_state": seed}
-    if rows.codes is not None:
-        return ExtraTreesClassifier(EXTRA_TREES, **options).fit(values, rows.codes, rows.weight).estimators_
-    targets = rows.targets if rows.targets.shape[1] > 1 else rows.targets[:, 0]
-    return ExtraTreesRegressor(EXTRA_TREES, **options).fit(values, targets, rows.weight).estimators_
+    return _independent((ExtraTreesClassifier, ExtraTreesRegressor), EXTRA_TREES, options, values, rows)
+
+
+def _independent(models: tuple[type, type], count: int, options: dict[str, Any], values: np.ndarray, rows: Rows) -> list[BaseDecisionTree]:
+    """``count`` trees that do not know of each other, of the first model for classes and of the second for values."""
+    targets = rows.codes
+    if targets is None:
+        targets = rows.targets if rows.targets.shape[1] > 1 else rows.targets[:, 0]
+    return models[rows.codes is None](count, **options).fit(values, targets, rows.weight).estimators_
 
 
 def _boosted(values: np.ndarray, rows: Rows, seed: int) -> list[BaseDecisionTree]:

@@ -127,8 +127,8 @@ class Layer:
 
     @cached_property
     def gathered_onto(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """`gathered` of ``onto`` for rules that read few of many cuts: half the time of multiplying by zeros."""
-        if self.onto is None or not self.is_rules or not is_sparse(self.onto):
+        """`gathered` of ``onto`` for rules that read few of the many cuts of one layer: half the time of multiplying by zeros."""
+        if self.onto is None or len(self.earlier) != 1 or not self.is_rules or not is_sparse(self.onto):
             return None
         places, numbers = gathered(self.onto.T)
         return (places, numbers) if 16 * places.shape[1] < len(self.onto) else None
@@ -182,7 +182,7 @@ class Weights:
         seen = [view.features(X) for view in self.views]
         hidden: list[np.ndarray] = []
         for layer in self.layers:
-            if layer.gathered_onto is not None and len(layer.earlier) == 1:
+            if layer.gathered_onto is not None:
                 hidden.append(layer.rules(hidden[layer.earlier[0]]))
                 continue
             source = seen[layer.view]
