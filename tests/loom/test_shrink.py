@@ -86,7 +86,8 @@ def test_what_a_feature_moves_is_what_its_loss_costs(large, n):
     """Without feature j, the penalised error of the best imitation grows by its weight squared over [H^-1]_jj: solved twice, in numpy."""
     weights, rows = large("regression", n=n)
     imitated = Large.of(weights, rows, chances=False)
-    solved, mean, moves = _imitate(tidy(weights), imitated, torch.float64)
+    solved, mean, moves, apart = _imitate(tidy(weights), imitated, torch.float64)
+    assert apart == pytest.approx(imitated.apart(solved), rel=1e-9)
     F = solved.features(imitated.X).astype(np.float64)
     deviation = np.sqrt(imitated.heed @ np.square(F) - np.square(imitated.heed @ F))
     read = np.flatnonzero(read_rows(solved.readout))

@@ -16,7 +16,6 @@ from netloom.loom.pool import weave_pool
 from netloom.loom.rows import Rows, folds_of
 from netloom.target.calibration import class_losses, temperature_of
 from netloom.target.heads import HEADS
-from netloom.target.solve import compress
 
 __all__ = ["PENALTIES", "Candidate", "compare", "moments", "weigh"]
 
@@ -140,14 +139,10 @@ def _walk(A: torch.Tensor, inside: Rows, B: np.ndarray, held_out: Rows, head: st
         present = np.unique(inside.codes)
     Y = readout_targets(inside, present, head)
     weight = torch.as_tensor(inside.weight)
-    small = compress(A) if A.shape[0] < A.shape[1] else None
-    features = A if small is None else small.features
-    best, path, fitted = np.inf, None, HEADS[head]
     options = {"tolerance": 2e-4} if head == "logistic" else {}
-    for penalty in PENALTIES[head]:
-        path = fitted.fit_path(features, Y, [penalty], weight, path, **options)
-        coef = (path.coef[0] if small is None else small.expand(path.coef[0])).numpy()
-        given = B @ coef + path.intercept[0].numpy()
+    best = np.inf
+    for penalty, path in zip(PENALTIES[head], HEADS[head].walk(A, Y, PENALTIES[head], weight, **options), strict=True):
+        given = B @ path.coef[0].numpy() + path.intercept[0].numpy()
         outputs = spread_outputs(given, present, inside)
         yield penalty, outputs
         loss = float(np.average(losses(outputs, held_out, head), weights=held_out.weight))

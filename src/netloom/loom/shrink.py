@@ -56,7 +56,7 @@ class Large:
         rows = rows.take(spread(rows, ROWS))
         X, share = _with_made_up_rows(rows)
         real = np.where(np.arange(len(X)) < rows.n, share, 0.0)
-        said = _outputs(weights, X)
+        said = _outputs(weights, weights.features(X))
         heed = share
         if chances:  # where chances are sure, an error in log odds moves them little
             p = np.exp(log_chances(said))
@@ -65,7 +65,10 @@ class Large:
 
     def apart(self, weights: Weights) -> float:
         """How far a network is from the large one: Kullback-Leibler divergence in nats per row, or mean squared difference."""
-        heard = _outputs(weights, self.X)
+        return self.between(_outputs(weights, weights.features(self.X)))
+
+    def between(self, heard: np.ndarray) -> float:
+        """The same of a network's outputs (n, O) on these rows."""
         if not self.chances:
             return float(self.share @ np.square(self.said - heard).mean(axis=1))
         p, q = log_chances(self.said), log_chances(heard)
@@ -94,9 +97,9 @@ def shrink(weights: Weights, rows: Rows, fits: Callable[[Weights], bool], *, cha
     if not fits(now):  # what hardly moves anything by itself goes first: the rest is cheaper to solve
         now = _drop(now, *_alone(now, large), fits) or now
     while True:
-        now, mean, moves = _imitate(now, large, torch.float32)
+        now, mean, moves, apart = _imitate(now, large, torch.float32)
         if fits(now):
-            if best is not None and large.apart(now) > same:
+            if best is not None and apart > same:
                 break
             best = now
             if not same:
@@ -105,13 +108,13 @@ def shrink(weights: Weights, rows: Rows, fits: Callable[[Weights], bool], *, cha
         if smaller is None:
             break
         now = smaller
-    best, *_ = _imitate(now if best is None else best, large, torch.float64)
-    return best, large.apart(best)
+    best, *_, apart = _imitate(now if best is None else best, large, torch.float64)
+    return best, apart
 
 
-def _outputs(weights: Weights, X: np.ndarray) -> np.ndarray:
-    """Outputs (n, O) as the readout gives them, before they get the unit of the target."""
-    return _times(weights.features(X), weights.readout) + weights.intercept
+def _outputs(weights: Weights, F: np.ndarray) -> np.ndarray:
+    """Outputs (n, O) as the readout gives them for features (n, p), before they get the unit of the target."""
+    return _times(F, weights.readout) + weights.intercept
 
 
 def _times(F: np.ndarray, readout: np.ndarray) -> np.ndarray:
@@ -153,8 +156,9 @@ def _moves(weights: Weights, left: np.ndarray, deviation: np.ndarray) -> np.ndar
     return np.concatenate([direct[:first], importance(weights, direct, deviation)])
 
 
-def _imitate(weights: Weights, large: Large, precision: torch.dtype) -> tuple[Weights, np.ndarray, np.ndarray]:
-    """The readout moved to imitate the large network; means (p,) of the features and how far outputs move without each of them (p,).
+def _imitate(weights: Weights, large: Large, precision: torch.dtype) -> tuple[Weights, np.ndarray, np.ndarray, float]:
+    """The readout moved to imitate the large network; means (p,) of the features, how far outputs move without each of them (p,), and how
+    far from the large network that is.
 
     Features that the readout does not read stay unread.
     """
@@ -173,7 +177,7 @@ def _imitate(weights: Weights, large: Large, precision: torch.dtype) -> tuple[We
     left = np.zeros(len(mean))  # what is left of each feature when the others have explained what they can
     left[read] = scale * np.sqrt(own)
     weights = replace(weights, readout=readout, intercept=intercept.astype(np.float32))
-    return weights, mean, _moves(weights, left, deviation)
+    return weights, mean, _moves(weights, left, deviation), large.between(_outputs(weights, F))
 
 
 def _ridge(A: torch.Tensor, T: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:

@@ -139,6 +139,29 @@ def test_scaling_features_and_penalty_leaves_outputs_equal(name, size, scale):
 @every_head
 @every_size
 @every_count
+def test_walking_down_the_penalties_finds_the_whole_path(name, size, outputs):
+    F, Y, weight = task(name, size, outputs)
+    tight = {"tolerance": 1e-12} if name in CLASSES else {}
+    whole, walk = fit(name, F, Y, PENALTIES, weight), HEADS[name].walk(F, Y, PENALTIES, weight, **tight)
+    for penalty, path in zip(sorted(PENALTIES, reverse=True), walk, strict=True):
+        at = PENALTIES.index(penalty)
+        np.testing.assert_allclose(outputs_of(F, path)[0], outputs_of(F, whole)[at], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(CLASSES))
+def test_a_preconditioner_of_the_last_penalty_is_made_anew_where_it_does_not_serve(name):
+    """From a penalty that moves nothing to one that holds nothing, where chances are sure and few rows are inside their margin."""
+    F, Y, weight = task(name, "wide", 3)
+    far = [1e5, 1e-3]
+    path, loss = fit(name, F, Y, far, weight), objective(name, F.numpy(), Y.numpy(), far[1], weight.numpy())
+    found = np.vstack([path.coef[1].numpy(), path.intercept[1].numpy()]).ravel()
+    least = minimize(loss, np.zeros_like(found), jac=True, method="L-BFGS-B", options={"maxiter": 20_000, "ftol": 0, "gtol": 1e-12})
+    assert loss(found)[0] == pytest.approx(least.fun, rel=1e-6)
+
+
+@every_head
+@every_size
+@every_count
 @pytest.mark.parametrize("kind", [torch.float64, torch.float32])
 def test_blocks_of_rows_equal_the_whole(name, size, outputs, kind):
     F, Y, weight = task(name, size, outputs)

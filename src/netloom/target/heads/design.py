@@ -60,8 +60,8 @@ class Design:
             top = torch.stack([(part.to(block.dtype) @ block).to(r.dtype) for block, part in parts]).sum(0)
         return torch.cat([top, self.one * r.sum(1, keepdim=True)], 1)
 
-    def hessian(self, curvature: Tensor, penalty: float, inner: bool = False) -> Tensor:
-        """``A' diag(curvature) A + penalty`` (p + 1, p + 1) for curvatures (n,); the intercept is not penalised.
+    def gram(self, curvature: Tensor, inner: bool = False) -> Tensor:
+        """``A' diag(curvature) A`` (p + 1, p + 1) for curvatures (n,).
 
         The inner one is only a preconditioner: with many rows it takes every k-th, about ten per feature.
         """
@@ -82,13 +82,17 @@ class Design:
             gram[p, :p] += self.one * scaled.sum(0)
         gram[:p, p] = gram[p, :p]
         gram[p, p] = self.one**2 * curvature.sum()
-        gram.diagonal()[:p] += penalty
-        gram[p, p] += 1e-12 * penalty  # where all rows are sure nothing else holds the intercept
         return gram
+
+    def held(self, gram: Tensor, penalty: float) -> Tensor:
+        """The Hessian (p + 1, p + 1) for a Gram matrix; the intercept is not penalised."""
+        held = torch.full((len(gram),), penalty, dtype=gram.dtype)
+        held[-1] = 1e-12 * penalty  # where all rows are sure nothing else holds the intercept
+        return gram + held.diag()
 
     def leverage(self, curvature: Tensor, penalty: float) -> Tensor:
         """``a_i' H^-1 a_i`` (n,) for the Hessian H of these curvatures (n,)."""
-        factor = cholesky(self.hessian(curvature, penalty))
+        factor = cholesky(self.held(self.gram(curvature), penalty))
         parts = []
         for block in self.blocks:
             rows = torch.cat([block.to(factor.dtype), factor.new_full((len(block), 1), self.one)], 1)

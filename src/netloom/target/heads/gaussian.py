@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from netloom.target.heads.path import Features, penalties_of
-from netloom.target.heads.ridge import fit_path, leave_one_out, sums_of
+from netloom.target.heads.ridge import fit_path, leave_one_out, sums_of, walk
 from netloom.target.solve import Sums, add_diagonal, centre, cholesky, compress
 
-__all__ = ["Gaussian", "evidence", "fit", "fit_path", "leave_one_out"]
+__all__ = ["Gaussian", "evidence", "fit", "fit_path", "leave_one_out", "walk"]
 
 
 @dataclass(frozen=True, eq=False)

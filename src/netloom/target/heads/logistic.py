@@ -6,7 +6,7 @@ solution per row (ALO, Rad & Maleki 2020).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,10 +15,11 @@ from torch import Tensor
 
 from netloom.target.heads.design import Design, design_of
 from netloom.target.heads.newton import Bend, minimise
+from netloom.target.heads.newton import walk as walk_down
 from netloom.target.heads.path import Features, Path, outputs_of, penalties_of
-from netloom.target.solve import cholesky
+from netloom.target.solve import Compressed, cholesky
 
-__all__ = ["fit_path", "leave_one_out"]
+__all__ = ["fit_path", "leave_one_out", "walk"]
 
 TOGETHER = 1500  # leave-one-out takes the whole softmax Hessian up to this size
 
@@ -50,9 +51,23 @@ def fit_path(
     penalties = penalties_of(penalties, Y)
     weight = torch.ones(len(Y), dtype=Y.dtype) if weight is None else weight.to(Y.dtype)
     design, packed = design_of(F, weight)
-    path = minimise(design, CrossEntropy(Y.T.contiguous(), weight), penalties, tolerance, start if packed.original is None else None)
+    loss = CrossEntropy(Y.T.contiguous(), weight)
+    return _whole(minimise(design, loss, penalties, tolerance, start if packed.original is None else None), packed)
+
+
+def walk(F: Features, Y: Tensor, penalties: Sequence[float], weight: Tensor | None = None, *, tolerance: float = 1e-5) -> Iterator[Path]:
+    """`fit_path` penalty by penalty, from the largest down, each solved when it is asked for."""
+    descending = sorted(penalties_of(penalties, Y).tolist(), reverse=True)
+    weight = torch.ones(len(Y), dtype=Y.dtype) if weight is None else weight.to(Y.dtype)
+    design, packed = design_of(F, weight)
+    for path in walk_down(design, CrossEntropy(Y.T.contiguous(), weight), descending, tolerance):
+        yield _whole(path, packed)
+
+
+def _whole(path: Path, packed: Compressed) -> Path:
+    """Readouts of the features as they were given; with softmax the intercepts sum to 0."""
     coef, intercept = packed.expand(path.coef), path.intercept
-    return Path(coef, intercept if Y.shape[1] == 1 else intercept - intercept.mean(-1, keepdim=True))
+    return Path(coef, intercept if intercept.shape[1] == 1 else intercept - intercept.mean(-1, keepdim=True))
 
 
 def leave_one_out(

@@ -1,14 +1,16 @@
 """A convex loss of linear margins, minimised for all penalties: Newton steps solved by preconditioned conjugate gradients.
 
 ``loss(A b) + penalty / 2 |b|^2``, the intercept free (truncated Newton, Dembo, Eisenstat & Steihaug 1982). The penalties are walked from
-the largest down, each starting where the last two point. The preconditioner is one Cholesky factor per penalty of the features' Gram
-matrix, weighted by the loss's curvature averaged over the columns: with one column it is the Hessian itself. Outer steps, line search and
-stop are in the targets' precision, so a result does not depend on the inner one.
+the largest down, each starting where the last two point. The preconditioner is a Cholesky factor of the features' Gram matrix, weighted by
+the loss's curvature averaged over the columns: with one column it is the Hessian itself. The next penalty takes the Gram matrix of the
+last, and it is made anew where that takes too many inner steps. Outer steps, line search and stop are in the targets' precision, so a
+result does not depend on the inner one.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,7 +21,7 @@ from netloom.target.heads.design import Design
 from netloom.target.heads.path import Path
 from netloom.target.solve import cholesky
 
-__all__ = ["Bend", "Loss", "minimise"]
+__all__ = ["Bend", "Loss", "minimise", "walk"]
 
 NEWTON_STEPS = 50  # per penalty; 2 to 5 are usual
 INNER_STEPS = 40  # conjugate gradients per Newton step
@@ -57,17 +59,25 @@ def minimise(design: Design, loss: Loss, penalties: Tensor, tolerance: float, st
     A walk stops when a Newton step promises less than the tolerance per unit of weight; the step is taken, and the loss is closer still
     to its optimum.
     """
-    found: dict[int, State] = {}
+    order = torch.argsort(penalties, descending=True)
+    guesses = None if start is None else [design.pack(start, index) for index in order.tolist()]
+    paths = list(walk(design, loss, penalties[order].tolist(), tolerance, guesses))
+    back = torch.argsort(order)
+    return Path(torch.cat([path.coef for path in paths])[back], torch.cat([path.intercept for path in paths])[back])
+
+
+def walk(
+    design: Design, loss: Loss, penalties: Sequence[float], tolerance: float, guesses: Sequence[Tensor] | None = None
+) -> Iterator[Path]:
+    """The same one penalty at a time, from the largest down, solved when asked for: who has seen enough stops asking."""
     last: list[tuple[float, State]] = []
-    for index in torch.argsort(penalties, descending=True).tolist():
-        penalty = float(penalties[index])
-        state = _begin(design, loss, penalty, last, None if start is None else design.pack(start, index))
-        state = _newton(design, loss, penalty, state, tolerance)
+    gram: Tensor | None = None
+    for index, penalty in enumerate(penalties):
+        state = _begin(design, loss, penalty, last, None if guesses is None else guesses[index])
+        state, gram = _newton(design, loss, penalty, state, tolerance, gram)
         last = [*last[-1:], (penalty, state)]
-        found[index] = state
-    solutions = torch.stack([found[index].b.T for index in range(len(penalties))])  # (L, p + 1, C)
-    coef, intercept = solutions[:, :-1], solutions[:, -1] * design.one
-    return Path(coef, intercept - design.mean @ coef)
+        coef, intercept = state.b.T[None, :-1], state.b.T[None, -1] * design.one
+        yield Path(coef, intercept - design.mean @ coef)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,18 +113,25 @@ def _begin(design: Design, loss: Loss, penalty: float, last: list[tuple[float, S
     return min(states, key=lambda s: s.objective)
 
 
-def _newton(design: Design, loss: Loss, penalty: float, state: State, tolerance: float) -> State:
-    """Newton steps until one promises less than the tolerance."""
+def _newton(design: Design, loss: Loss, penalty: float, state: State, tolerance: float, gram: Tensor | None) -> tuple[State, Tensor | None]:
+    """Newton steps until one promises less than the tolerance; the Gram matrix of a penalty before, None for a new one, and the one to
+    go on with.
+    """
     total = float(loss.weight.sum())
     slack = 10 * torch.finfo(loss.weight.dtype).eps
-    factor = None
+    factor, own = None, False  # whether the Gram matrix is this penalty's
     for _ in range(NEWTON_STEPS):
         gradient = design.adjoint(loss.pull(state.margins))
         gradient[:, :-1] += penalty * state.b[:, :-1]
         bend = loss.bend(state.margins)
+        if gram is None:
+            gram, factor, own = design.gram(bend.shared, inner=True), None, True
         if factor is None:
-            factor = cholesky(design.hessian(bend.shared, penalty, inner=True))
+            factor = cholesky(design.held(gram, penalty))
         step, used = _conjugate(design, bend, penalty, gradient, factor)
+        if used > STALE and not own:  # what such a step promises says nothing
+            gram = None
+            continue
         promise = -float((gradient * step).sum())
         if not promise > 0:
             break
@@ -126,13 +143,13 @@ def _newton(design: Design, loss: Loss, penalty: float, state: State, tolerance:
                 break
             size /= 2
             if size < 1e-8:
-                return state
+                return state, gram
         state = tried
         if promise <= 2 * tolerance * total and size == 1.0:
             break
         if used > STALE:
-            factor = None
-    return state
+            gram = None
+    return state, gram
 
 
 def _conjugate(design: Design, bend: Bend, penalty: float, gradient: Tensor, factor: Tensor) -> tuple[Tensor, int]:

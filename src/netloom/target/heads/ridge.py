@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from torch import Tensor
 from netloom.target.heads.path import Features, Path, blocks_of, outputs_of, penalties_of
 from netloom.target.solve import Sums, add_diagonal, cholesky, compress, left_out
 
-__all__ = ["fit_path", "leave_one_out", "sums_of"]
+__all__ = ["fit_path", "leave_one_out", "sums_of", "walk"]
 
 
 def fit_path(F: Features, Y: Tensor, penalties: Tensor | Sequence[float], weight: Tensor | None = None, start: Path | None = None) -> Path:
@@ -40,6 +40,17 @@ def fit_path(F: Features, Y: Tensor, penalties: Tensor | Sequence[float], weight
     gram, cross, feature_mean, target_mean = sums.centred()
     coef = torch.cholesky_solve(cross.expand(len(penalties), -1, -1), cholesky(add_diagonal(gram, penalties)))  # (L, p, O)
     return Path(coef, target_mean - (feature_mean + shift) @ coef)
+
+
+def walk(F: Features, Y: Tensor, penalties: Sequence[float], weight: Tensor | None = None) -> Iterator[Path]:
+    """`fit_path` penalty by penalty, from the largest down, each solved when it is asked for."""
+    descending = torch.sort(penalties_of(penalties, Y), descending=True).values
+    packed = compress(F.to(Y.dtype)) if isinstance(F, Tensor) else None
+    sums, shift = sums_of(F if packed is None else packed.features, Y, weight)
+    gram, cross, feature_mean, target_mean = sums.centred()
+    for penalty in descending:
+        coef = torch.cholesky_solve(cross, cholesky(add_diagonal(gram, penalty)))[None]
+        yield Path(coef if packed is None else packed.expand(coef), target_mean - (feature_mean + shift) @ coef)
 
 
 def leave_one_out(F: Features, Y: Tensor, path: Path, penalties: Tensor | Sequence[float], weight: Tensor | None = None) -> Tensor:

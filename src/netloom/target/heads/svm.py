@@ -5,7 +5,7 @@ In the primal (Chapelle 2007): smooth enough for Newton, whose steps only see th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,9 +13,10 @@ from torch import Tensor
 
 from netloom.target.heads.design import design_of
 from netloom.target.heads.newton import Bend, minimise
+from netloom.target.heads.newton import walk as walk_down
 from netloom.target.heads.path import Features, Path, outputs_of, penalties_of
 
-__all__ = ["fit_path", "leave_one_out"]
+__all__ = ["fit_path", "leave_one_out", "walk"]
 
 
 def fit_path(
@@ -47,10 +48,25 @@ def fit_path(
     design, packed = design_of(F, weight)
     paths = []
     for column in range(Y.shape[1]):  # one by one: they share no active rows, so neither a preconditioner nor a step length
-        loss = SquaredHinge(2 * Y[:, column : column + 1].T - 1, weight)
+        loss = _machine(Y, column, weight)
         guess = None if start is None or packed.original is not None else Path(start.coef[..., [column]], start.intercept[:, [column]])
         paths.append(minimise(design, loss, penalties, tolerance, guess))
     return Path(packed.expand(torch.cat([path.coef for path in paths], -1)), torch.cat([path.intercept for path in paths], -1))
+
+
+def walk(F: Features, Y: Tensor, penalties: Sequence[float], weight: Tensor | None = None, *, tolerance: float = 1e-5) -> Iterator[Path]:
+    """`fit_path` penalty by penalty, from the largest down, each solved when it is asked for."""
+    descending = sorted(penalties_of(penalties, Y).tolist(), reverse=True)
+    weight = torch.ones(len(Y), dtype=Y.dtype) if weight is None else weight.to(Y.dtype)
+    design, packed = design_of(F, weight)
+    machines = [walk_down(design, _machine(Y, column, weight), descending, tolerance) for column in range(Y.shape[1])]
+    for paths in zip(*machines, strict=True):
+        yield Path(packed.expand(torch.cat([path.coef for path in paths], -1)), torch.cat([path.intercept for path in paths], -1))
+
+
+def _machine(Y: Tensor, column: int, weight: Tensor) -> SquaredHinge:
+    """The loss of one class against the rest."""
+    return SquaredHinge(2 * Y[:, column : column + 1].T - 1, weight)
 
 
 def leave_one_out(F: Features, Y: Tensor, path: Path, penalties: Tensor | Sequence[float], weight: Tensor | None = None) -> Tensor:
