@@ -64,7 +64,7 @@ def networks(loom, rows, sizes, seed):
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--suite", required=True)
-    parser.add_argument("--bytes", nargs="+", type=int, default=[16_000, 32_000, 64_000], help="of weights")
+    parser.add_argument("--bytes", nargs="+", type=int, default=[16_000, 32_000, 64_000, 96_000], help="of weights")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--max-tables", type=int, default=1000, help="at most so many tables, evenly over the index")
     parser.add_argument("--most-rows", type=int, default=2000, help="of a larger training half so many are drawn")

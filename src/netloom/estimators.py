@@ -102,7 +102,7 @@ class NetloomClassifier(ClassifierMixin, _Netloom):
 
     Parameters
     ----------
-    budget : `Budget`, a dict of its limits (``{"max_parameters": 5000}``), or None for a file of about 64 kB
+    budget : `Budget`, a dict of its limits (``{"max_parameters": 5000}``), or None for a file of about 96 kB
     head : readout: "auto" (logistic), "logistic", "svm", "ridge" or "gaussian"
     families : what competes: "all", "untrained", "no trees", "woven", or one family by name
     loom : the hypernetwork; None for the one that comes with netloom
@@ -158,7 +158,7 @@ class NetloomRegressor(RegressorMixin, _Netloom):
 
     Parameters
     ----------
-    budget : `Budget`, a dict of its limits (``{"max_parameters": 5000}``), or None for a file of about 64 kB
+    budget : `Budget`, a dict of its limits (``{"max_parameters": 5000}``), or None for a file of about 96 kB
     head : readout: "auto" (gaussian), "gaussian" or "ridge"
     families : what competes: "all", "untrained", "no trees", "woven", or one family by name
     loom : the hypernetwork; None for the one that comes with netloom

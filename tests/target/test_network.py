@@ -156,7 +156,7 @@ def test_impossible_budgets_are_refused(name, value):
 
 
 def test_the_default_budget_grows_with_a_long_description():
-    assert default_budget(500).max_bytes == 64_000
+    assert default_budget(500).max_bytes == 96_000
     assert default_budget(50_000).max_bytes > 100_000
 
 

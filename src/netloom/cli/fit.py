@@ -110,7 +110,7 @@ def _score(
 
 
 def _over(network: TargetNetwork, limits: Budget | None) -> str:
-    """What to say of a network beyond the usual 64 kB, which alone give way: the preparation of its table may take more."""
+    """What to say of a network beyond the usual 96 kB, which alone give way: the preparation of its table may take more."""
     if limits is not None and limits.max_bytes is not None and network.n_bytes > limits.max_bytes:
         return f"larger than the budget of {limits.max_bytes:,} bytes: for this table no network is smaller"
     return ""

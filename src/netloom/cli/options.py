@@ -33,7 +33,7 @@ UNITS = {  # unit -> (limit, factor)
 }
 BUDGET_HELP = (
     "Limits on the network: a number with its unit, B kB MB for the file, p kp for parameters, s min for the time to weave; "
-    "several by commas or by repeating the option, e.g. 50kB,20kp,5s. With no limit on bytes or parameters: about 64 kB at most."
+    "several by commas or by repeating the option, e.g. 50kB,20kp,5s. With no limit on bytes or parameters: about 96 kB at most."
 )
 
 

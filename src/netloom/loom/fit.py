@@ -51,7 +51,7 @@ def fit(
     Parameters
     ----------
     task : rows and targets
-    budget : limits on size and time; by default a file of 64 kB, larger only where the table's own description needs more
+    budget : limits on size and time; by default a file of 96 kB, larger only where the table's own description needs more
     loom : the hypernetwork, by default the one that comes with netloom
     seed : of random neurons and identities; the same seed gives the same network
     head : "auto" (logistic for classes, gaussian for values), "logistic", "svm", "ridge" or "gaussian"

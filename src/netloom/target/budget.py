@@ -6,7 +6,7 @@ from netloom.errors import BudgetError
 
 __all__ = ["USUAL_BYTES", "Budget", "default_budget"]
 
-USUAL_BYTES = 64_000
+USUAL_BYTES = 96_000
 DESCRIPTION = 10_000  # bytes of schema and names that fit in the default budget
 
 
@@ -17,7 +17,7 @@ class Budget:
     Parameters
     ----------
     max_parameters : numbers in the network, all counted
-    max_bytes : size of the saved file; the usual 64 kB grow where the preparation needs more, any other limit is kept or refused
+    max_bytes : size of the saved file; the usual 96 kB grow where the preparation needs more, any other limit is kept or refused
     max_seconds : time for the whole fit on one thread, a goal: choosing stops early, and the best network so far is solved and returned
 
     Raises
