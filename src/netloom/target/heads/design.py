@@ -86,9 +86,10 @@ class Design:
 
     def held(self, gram: Tensor, penalty: float) -> Tensor:
         """The Hessian (p + 1, p + 1) for a Gram matrix; the intercept is not penalised."""
-        held = torch.full((len(gram),), penalty, dtype=gram.dtype)
-        held[-1] = 1e-12 * penalty  # where all rows are sure nothing else holds the intercept
-        return gram + held.diag()
+        hessian = gram.clone()
+        hessian.diagonal()[:-1] += penalty
+        hessian[-1, -1] += 1e-12 * penalty  # where all rows are sure nothing else holds the intercept
+        return hessian
 
     def leverage(self, curvature: Tensor, penalty: float) -> Tensor:
         """``a_i' H^-1 a_i`` (n,) for the Hessian H of these curvatures (n,)."""
