@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from netloom.target.heads.design import Design, design_of
-from netloom.target.heads.newton import Bend, minimise
+from netloom.target.heads.newton import Bend
 from netloom.target.heads.newton import walk as walk_down
-from netloom.target.heads.path import Features, Path, outputs_of, penalties_of
-from netloom.target.solve import Compressed, cholesky
+from netloom.target.heads.path import Features, Path, in_order, outputs_of, penalties_of
+from netloom.target.solve import cholesky
 
 __all__ = ["fit_path", "leave_one_out", "walk"]
 
@@ -48,26 +48,26 @@ def fit_path(
     -------
     Path : coef (L, p, O), intercept (L, O); with softmax both sum to 0 over the classes
     """
+    return in_order(walk(F, Y, penalties, weight, start, tolerance=tolerance), penalties)
+
+
+def walk(
+    F: Features,
+    Y: Tensor,
+    penalties: Tensor | Sequence[float],
+    weight: Tensor | None = None,
+    start: Path | None = None,
+    *,
+    tolerance: float = 1e-5,
+) -> Iterator[Path]:
+    """`fit_path` penalty by penalty, from the largest down, each solved when it is asked for."""
     penalties = penalties_of(penalties, Y)
     weight = torch.ones(len(Y), dtype=Y.dtype) if weight is None else weight.to(Y.dtype)
     design, packed = design_of(F, weight)
     loss = CrossEntropy(Y.T.contiguous(), weight)
-    return _whole(minimise(design, loss, penalties, tolerance, start if packed.original is None else None), packed)
-
-
-def walk(F: Features, Y: Tensor, penalties: Sequence[float], weight: Tensor | None = None, *, tolerance: float = 1e-5) -> Iterator[Path]:
-    """`fit_path` penalty by penalty, from the largest down, each solved when it is asked for."""
-    descending = sorted(penalties_of(penalties, Y).tolist(), reverse=True)
-    weight = torch.ones(len(Y), dtype=Y.dtype) if weight is None else weight.to(Y.dtype)
-    design, packed = design_of(F, weight)
-    for path in walk_down(design, CrossEntropy(Y.T.contiguous(), weight), descending, tolerance):
-        yield _whole(path, packed)
-
-
-def _whole(path: Path, packed: Compressed) -> Path:
-    """Readouts of the features as they were given; with softmax the intercepts sum to 0."""
-    coef, intercept = packed.expand(path.coef), path.intercept
-    return Path(coef, intercept if intercept.shape[1] == 1 else intercept - intercept.mean(-1, keepdim=True))
+    for path in walk_down(design, loss, penalties, tolerance, start if packed.original is None else None):
+        coef, intercept = packed.expand(path.coef), path.intercept
+        yield Path(coef, intercept if Y.shape[1] == 1 else intercept - intercept.mean(-1, keepdim=True))
 
 
 def leave_one_out(

@@ -10,7 +10,7 @@ result does not depend on the inner one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from netloom.target.heads.design import Design
-from netloom.target.heads.path import Path
+from netloom.target.heads.path import Path, in_order
 from netloom.target.solve import cholesky
 
 __all__ = ["Bend", "Loss", "minimise", "walk"]
@@ -59,21 +59,16 @@ def minimise(design: Design, loss: Loss, penalties: Tensor, tolerance: float, st
     A walk stops when a Newton step promises less than the tolerance per unit of weight; the step is taken, and the loss is closer still
     to its optimum.
     """
-    order = torch.argsort(penalties, descending=True)
-    guesses = None if start is None else [design.pack(start, index) for index in order.tolist()]
-    paths = list(walk(design, loss, penalties[order].tolist(), tolerance, guesses))
-    back = torch.argsort(order)
-    return Path(torch.cat([path.coef for path in paths])[back], torch.cat([path.intercept for path in paths])[back])
+    return in_order(walk(design, loss, penalties, tolerance, start), penalties)
 
 
-def walk(
-    design: Design, loss: Loss, penalties: Sequence[float], tolerance: float, guesses: Sequence[Tensor] | None = None
-) -> Iterator[Path]:
+def walk(design: Design, loss: Loss, penalties: Tensor, tolerance: float, start: Path | None = None) -> Iterator[Path]:
     """The same one penalty at a time, from the largest down, solved when asked for: who has seen enough stops asking."""
     last: list[tuple[float, State]] = []
     gram: Tensor | None = None
-    for index, penalty in enumerate(penalties):
-        state = _begin(design, loss, penalty, last, None if guesses is None else guesses[index])
+    for index in torch.argsort(penalties, descending=True).tolist():
+        penalty = float(penalties[index])
+        state = _begin(design, loss, penalty, last, None if start is None else design.pack(start, index))
         state, gram = _newton(design, loss, penalty, state, tolerance, gram)
         last = [*last[-1:], (penalty, state)]
         coef, intercept = state.b.T[None, :-1], state.b.T[None, -1] * design.one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from netloom.errors import ConfigError
 from netloom.target.solve import positive
 
-__all__ = ["Features", "Path", "blocks_of", "outputs_of", "penalties_of"]
+__all__ = ["Features", "Path", "blocks_of", "in_order", "outputs_of", "penalties_of"]
 
 Features = Tensor | Sequence[Tensor]  # (n, p), or blocks (n_i, p) that together are (n, p)
 
@@ -22,6 +22,12 @@ class Path:
 
     coef: Tensor  # (L, p, O)
     intercept: Tensor  # (L, O)
+
+
+def in_order(walked: Iterable[Path], penalties: Tensor | Sequence[float]) -> Path:
+    """Readouts that were found one by one, from the largest penalty down, in the order of the penalties (L,)."""
+    paths, back = list(walked), torch.argsort(torch.argsort(torch.as_tensor(penalties), descending=True))
+    return Path(torch.cat([path.coef for path in paths])[back], torch.cat([path.intercept for path in paths])[back])
 
 
 def blocks_of(F: Features) -> list[Tensor]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from netloom.target.heads.path import Features, Path, blocks_of, outputs_of, penalties_of
+from netloom.target.heads.path import Features, Path, blocks_of, in_order, outputs_of, penalties_of
 from netloom.target.solve import Sums, add_diagonal, cholesky, compress, left_out
 
 __all__ = ["fit_path", "leave_one_out", "sums_of", "walk"]
@@ -31,18 +31,10 @@ def fit_path(F: Features, Y: Tensor, penalties: Tensor | Sequence[float], weight
     -------
     Path : coef (L, p, O), intercept (L, O)
     """
-    penalties = penalties_of(penalties, Y)
-    if isinstance(F, Tensor) and len(F) < F.shape[1]:
-        packed = compress(F.to(Y.dtype))
-        path = fit_path(packed.features, Y, penalties, weight)
-        return Path(packed.expand(path.coef), path.intercept)
-    sums, shift = sums_of(F, Y, weight)
-    gram, cross, feature_mean, target_mean = sums.centred()
-    coef = torch.cholesky_solve(cross.expand(len(penalties), -1, -1), cholesky(add_diagonal(gram, penalties)))  # (L, p, O)
-    return Path(coef, target_mean - (feature_mean + shift) @ coef)
+    return in_order(walk(F, Y, penalties, weight), penalties)
 
 
-def walk(F: Features, Y: Tensor, penalties: Sequence[float], weight: Tensor | None = None) -> Iterator[Path]:
+def walk(F: Features, Y: Tensor, penalties: Tensor | Sequence[float], weight: Tensor | None = None) -> Iterator[Path]:
     """`fit_path` penalty by penalty, from the largest down, each solved when it is asked for."""
     descending = torch.sort(penalties_of(penalties, Y), descending=True).values
     packed = compress(F.to(Y.dtype)) if isinstance(F, Tensor) else None

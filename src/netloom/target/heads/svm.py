@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from netloom.target.heads.design import design_of
+from netloom.target.heads.design import Design, design_of
 from netloom.target.heads.newton import Bend, minimise
-from netloom.target.heads.newton import walk as walk_down
 from netloom.target.heads.path import Features, Path, outputs_of, penalties_of
 
 __all__ = ["fit_path", "leave_one_out", "walk"]
@@ -46,27 +45,33 @@ def fit_path(
     penalties = penalties_of(penalties, Y)
     weight = torch.ones(len(Y), dtype=Y.dtype) if weight is None else weight.to(Y.dtype)
     design, packed = design_of(F, weight)
-    paths = []
-    for column in range(Y.shape[1]):  # one by one: they share no active rows, so neither a preconditioner nor a step length
-        loss = _machine(Y, column, weight)
-        guess = None if start is None or packed.original is not None else Path(start.coef[..., [column]], start.intercept[:, [column]])
-        paths.append(minimise(design, loss, penalties, tolerance, guess))
-    return Path(packed.expand(torch.cat([path.coef for path in paths], -1)), torch.cat([path.intercept for path in paths], -1))
+    path = _machines(design, Y, weight, penalties, tolerance, start if packed.original is None else None)
+    return Path(packed.expand(path.coef), path.intercept)
 
 
-def walk(F: Features, Y: Tensor, penalties: Sequence[float], weight: Tensor | None = None, *, tolerance: float = 1e-5) -> Iterator[Path]:
+def walk(
+    F: Features, Y: Tensor, penalties: Tensor | Sequence[float], weight: Tensor | None = None, *, tolerance: float = 1e-5
+) -> Iterator[Path]:
     """`fit_path` penalty by penalty, from the largest down, each solved when it is asked for."""
-    descending = sorted(penalties_of(penalties, Y).tolist(), reverse=True)
+    descending = torch.sort(penalties_of(penalties, Y), descending=True).values
     weight = torch.ones(len(Y), dtype=Y.dtype) if weight is None else weight.to(Y.dtype)
     design, packed = design_of(F, weight)
-    machines = [walk_down(design, _machine(Y, column, weight), descending, tolerance) for column in range(Y.shape[1])]
-    for paths in zip(*machines, strict=True):
-        yield Path(packed.expand(torch.cat([path.coef for path in paths], -1)), torch.cat([path.intercept for path in paths], -1))
+    path = None
+    for penalty in descending:
+        path = _machines(design, Y, weight, penalty[None], tolerance, path)
+        yield Path(packed.expand(path.coef), path.intercept)
 
 
-def _machine(Y: Tensor, column: int, weight: Tensor) -> SquaredHinge:
-    """The loss of one class against the rest."""
-    return SquaredHinge(2 * Y[:, column : column + 1].T - 1, weight)
+def _machines(design: Design, Y: Tensor, weight: Tensor, penalties: Tensor, tolerance: float, start: Path | None) -> Path:
+    """Readouts of the design's features, one class after the other: they share no active rows, so neither a preconditioner nor a step
+    length.
+    """
+    paths = []
+    for column in range(Y.shape[1]):
+        loss = SquaredHinge(2 * Y[:, column : column + 1].T - 1, weight)
+        guess = None if start is None else Path(start.coef[..., [column]], start.intercept[:, [column]])
+        paths.append(minimise(design, loss, penalties, tolerance, guess))
+    return Path(torch.cat([path.coef for path in paths], -1), torch.cat([path.intercept for path in paths], -1))
 
 
 def leave_one_out(F: Features, Y: Tensor, path: Path, penalties: Tensor | Sequence[float], weight: Tensor | None = None) -> Tensor:
