@@ -203,6 +203,8 @@ def measure(table, target, repeats, load, fast):
         folder = Path(folder_name)
         calls, prepared = ways(task, network, features, y, folder, fast)
         c_median, c_best = c_microseconds(network, prepared[:200], folder, repeats)
+        for ending in (".onnx", ".py"):
+            export(network, folder / f"m{ending}")
         sizes = {path.suffix: path.stat().st_size for path in folder.iterdir()}
     taken = {name: [] for name in calls}
     count, block = min(len(features), 200), 50
@@ -241,7 +243,7 @@ def main() -> int:
             goal = GOALS.get(name.split(",")[0])
             text.append(f"| {name} | {best:.1f} | {median:.1f} | {ratio:.2f} | {'' if goal is None else f'{goal:g}'} |")
             rows.append([table, name, round(best, 2), round(median, 2), round(ratio, 3), goal or ""])
-        files = [f"{ending} {size}" for ending, size in sorted(sizes.items()) if ending in (".h", ".pt2", ".keras")]
+        files = [f"{ending} {size}" for ending, size in sorted(sizes.items()) if ending in (".onnx", ".py", ".h", ".pt2", ".keras")]
         text += ["", f"Bytes of the files: {', '.join(files)}", ""]
         print("\n".join(text[-len(lines) - 6 :]), flush=True)
     options.out.mkdir(exist_ok=True)

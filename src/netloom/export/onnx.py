@@ -163,8 +163,10 @@ def _outputs(graph: Graph, plan: Plan, fused: Fused, features: list[str], inputs
     total: Any = fused.bias.astype(np.float32)
     if inputs.codes is not None:
         table = fused.codes[inputs.rows] if len(fused.codes) else np.zeros((1, len(fused.bias)))
-        table[: inputs.first] += fused.bias  # every row of the table has exactly one of the first column's codes
-        rows = graph.add("Gather", table.astype(np.float32), inputs.codes)  # (n, c, E)
+        first = (np.arange(len(table)) < inputs.first)[:, None].astype(np.float32)
+        # every row of the table has exactly one of the first column's codes; in the file the bias stands once
+        always = graph.add("Mul", first, fused.bias[None].astype(np.float32))
+        rows = graph.add("Gather", graph.add("Add", table.astype(np.float32), always), inputs.codes)  # (n, c, E)
         total = graph.add("ReduceSum", rows, np.array([1]), keepdims=0)
     weight = [fused.weight] if features else []
     if inputs.flags is not None:

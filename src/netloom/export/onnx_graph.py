@@ -33,9 +33,10 @@ class Graph:
         """A node with one result. Arrays and numpy numbers among the inputs become constants; ``to`` may be a word."""
         if "to" in attributes:
             attributes["to"] = TYPES[attributes["to"]]
+        read = [self._named(x) for x in inputs]  # may add nodes of its own
         name = f"#{len(self.nodes)}"  # no column of a table is named so by accident: see `input_names`
         domain = "ai.onnx.ml" if op in ML_OPS else ""
-        self.nodes.append(helper.make_node(op, [self._named(x) for x in inputs], [name], domain=domain, **attributes))
+        self.nodes.append(helper.make_node(op, read, [name], domain=domain, **attributes))
         return name
 
     def split(self, value: str, sizes: list[int]) -> list[str]:
@@ -64,6 +65,8 @@ class Graph:
         if isinstance(value, str):
             return value
         array = np.asarray(value)
+        if array.dtype.kind == "f" and 16 * np.count_nonzero(array) + 1000 < array.nbytes:
+            return self._scattered(array)
         name = f"c{len(self.constants)}#"
         if array.dtype == object:
             texts: Any = [str(text).encode() for text in array.ravel()]
@@ -72,3 +75,10 @@ class Graph:
             tensor = numpy_helper.from_array(np.ascontiguousarray(array), name)
         self.constants.append(tensor)
         return name
+
+    def _scattered(self, array: np.ndarray) -> str:
+        """A constant that is mostly zeros, as its other numbers and their places: runtimes put it together once, as they load the file."""
+        places = np.flatnonzero(array)
+        zeros = self.add("ConstantOfShape", np.array([array.size]), value=numpy_helper.from_array(np.zeros(1, array.dtype)))
+        at = self.add("Cast", places[:, None].astype(np.int32), to="int64")
+        return self.add("Reshape", self.add("ScatterND", zeros, at, array.ravel()[places]), np.array(array.shape))
