@@ -86,6 +86,20 @@ def test_a_row_alone_is_the_row_among_others(monkeypatch, worth):
     np.testing.assert_allclose([plan(x) for x in X], w.forward(X), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("knots, heights", [(1, 1), (1e9, 1), (1, 9)], ids=["usual", "far knots", "high heights"])
+def test_a_row_alone_is_ranked_as_among_others(knots, heights):
+    """On knots, between them, far beyond them; with knots too far from each other for one search; with ranks beyond where values are cut."""
+    w = network()
+    ranked = w.views[1]
+    w = replace(w, views=(w.views[0], replace(ranked, knots=knots * ranked.knots, heights=heights * ranked.heights), w.views[2]))
+    X = np.zeros((10, 4))
+    X[:, :3] = (w.views[1].knots.T[[0, 0, 1, 2, 3, 4, 5, 5, 0, 5]] + [[-1e-3], *[[0.0]] * 6, [1e-3], [-1e12], [1e12]]) * ranked.scale[:3]
+    X[:, :3] += ranked.centre[:3]
+    plan = RowPlan(w)
+    assert plan.steady == (knots == 1) and plan.tame == (heights == 1)
+    np.testing.assert_allclose([plan(x) for x in X], w.forward(X), rtol=1e-4, atol=1e-4)
+
+
 def test_chunks_of_rows_change_nothing():
     w, X = network(), np.random.default_rng(9).normal(size=(9000, 4))
     whole = w.forward(X)

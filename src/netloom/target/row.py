@@ -1,9 +1,10 @@
 """One row, fast: the same network with its small steps joined, so that a prediction is some thirty numpy calls on short vectors.
 
-All views are laid side by side and bent at once; the neurons' reading of the views is two matrix-vector products, one for those that read
-values only; cuts, which read one value, and rules, which read few neurons, gather theirs; only the connections between layers remain in
-sequence. A call costs half a microsecond however short its vectors are, so constants (biases, the halves of the parabola) are folded into
-the matrices and `take` stands where an index would do.
+All views are laid side by side; whatever is a multiple of one value and a constant (what is bent, and cuts, which read one value) is made
+of the values at once; the neurons' reading of the views is two matrix-vector products, one for those that read values only; rules, which
+read few neurons, gather theirs; only the connections between layers remain in sequence. A call costs half a microsecond however short its
+vectors are, and twice that if it must make an array of a number first, so constants (biases, the halves of the parabola) are folded into
+the matrices, bounds are arrays, and `take` stands where an index would do.
 Equal to `Weights.forward` up to rounding.
 """
 
@@ -16,6 +17,7 @@ from netloom.target.weights import CLIP, Weights, gathered, is_sparse
 __all__ = ["RowPlan", "row_chances"]
 
 WORTH_A_CALL = 15_000  # numbers of a matrix that are read in the time of a few more calls
+FAR = 1e6  # knots beyond it would lose digits where those of all columns stand one after the other
 
 
 def row_chances(outputs: np.ndarray) -> np.ndarray:
@@ -48,42 +50,52 @@ class RowPlan:
         self.centre = np.concatenate([v.centre for v in views])[order]
         self.over_scale = 1.0 / np.concatenate([v.scale for v in views])[order]
         first = int((~is_bent & ~is_ranked).sum())
-        self.bent = slice(first, first + int(is_bent.sum()))
-        thresholds = np.zeros((int(is_bent.sum()), 4), np.float32)
+        bent = slice(first, first + int(is_bent.sum()))
+        thresholds = np.zeros((int(is_bent.sum()), 4))
         for v, at in zip(views, offsets[:-1], strict=True):
             if v.cells:
-                thresholds[place[at + v.many] - first] = 3 * v.thresholds
-        self.slopes = np.array([[2], [3], [3], [3], [3]], np.float32)  # of tanh 2z and tanh 3(z - t)
-        self.starts = np.concatenate([np.zeros((1, len(thresholds)), np.float32), thresholds.T])  # (5, m)
+                thresholds[place[at + v.many] - first] = v.thresholds
+        self.least, self.most = np.full(len(order), -CLIP), np.full(len(order), CLIP)
         self.ranked = slice(len(order) - int(is_ranked.sum()), len(order)) if is_ranked.any() else None
         if self.ranked is not None:
             self._join_ranks([(v, place[at + v.many]) for v, at in zip(views, offsets[:-1], strict=True) if v.knots is not None])
-        self._join_features(weights, offsets, place)
+        self._join_features(weights, offsets, place, bent, thresholds)
         self.plain = bool((weights.scale == 1).all() and (weights.centre == 0).all())
         self.scale, self.shift = weights.scale, weights.centre
 
     def _join_ranks(self, ranked: list) -> None:
+        """The knots of all columns one after the other, so that one search finds the piece that every column's value falls in."""
+        assert self.ranked is not None
         sort = np.argsort(np.concatenate([at for _, at in ranked]))
-        self.knots = np.concatenate([v.knots for v, _ in ranked])[sort]
+        knots = np.concatenate([v.knots for v, _ in ranked])[sort]
         heights = np.concatenate([v.heights for v, _ in ranked])[sort]  # (m, Q)
-        gap = np.diff(self.knots, axis=1)
+        gap = np.diff(knots, axis=1)
         slope = np.where(gap > 0, np.diff(heights, axis=1) / np.where(gap > 0, gap, 1), 0.0)  # (m, Q - 1)
         flat = np.zeros((len(slope), 1))
         # piece q: before the first knot, between knots, after the last one
         slope = np.concatenate([flat, slope, flat], axis=1)
-        start = np.concatenate([self.knots[:, :1], self.knots], axis=1)
+        start = np.concatenate([knots[:, :1], knots], axis=1)
         self.level = (np.concatenate([heights[:, :1], heights], axis=1) - slope * start).ravel()
         self.slope = slope.ravel()
-        self.rank_rows = np.arange(len(slope)) * slope.shape[1]
+        # beyond the outer knots nothing changes: values are cut there, and no column's values reach the knots of the next
+        self.least[self.ranked], self.most[self.ranked] = knots[:, 0] - 1, knots[:, -1] + 1
+        length = knots[:, -1] - knots[:, 0] + 3
+        self.apart = np.concatenate([[0], np.cumsum(length)[:-1]]) - knots[:, 0]
+        self.knots = (knots + self.apart[:, None]).ravel()
+        self.steady = float(np.abs(knots).max() + length.sum()) < FAR
+        if not self.steady:
+            self.knots = knots
+        self.rank_rows = np.arange(len(slope)) * (1 if self.steady else slope.shape[1])
+        self.tame = bool(np.abs(heights).max() <= CLIP)
 
-    def _join_features(self, weights: Weights, offsets: np.ndarray, place: np.ndarray) -> None:
+    def _join_features(self, weights: Weights, offsets: np.ndarray, place: np.ndarray, at_bent: slice, thresholds: np.ndarray) -> None:
         """Where each view's features lie in [values of all views | 1 | cos | square | tanh | steps], and all matrices in that order."""
-        total, m, places = len(place), self.starts.shape[1], []
+        total, m, places = len(place), len(thresholds), []
         bent = total + 1  # where cells begin
         for i, v in enumerate(weights.views):
             own = [place[offsets[i] : offsets[i + 1]]]
             if v.cells:
-                which = place[offsets[i] + v.many] - self.bent.start
+                which = place[offsets[i] + v.many] - at_bent.start
                 own += [bent + part * m + which for part in (2, 0, 1)]
                 own.append((bent + 3 * m + which[:, None] + m * np.arange(4)).ravel())
             places.append(np.concatenate(own))
@@ -120,9 +132,14 @@ class RowPlan:
                 onto[np.ix_(where[before], where[starts[t] : starts[t + 1]])] = layer.onto
         reading = reading[:, slots[:counted]]
         ends = [int(((read_by == 0) & (reads <= kind)).sum()) for kind in (0, 1)]
-        self.cuts, self.plainly, self.fully = slice(0, ends[0]), slice(ends[0], ends[1]), slice(ends[1], counted)
-        self.cut = np.abs(reading[:total, self.cuts]).argmax(axis=0)  # the value that each cut reads
-        self.cut_slope, self.cut_offset = reading[self.cut, np.arange(ends[0])], reading[total, self.cuts]
+        cuts, self.plainly, self.fully = slice(0, ends[0]), slice(ends[0], ends[1]), slice(ends[1], counted)
+        self.cut = np.abs(reading[:total, cuts]).argmax(axis=0)  # the value that each cut reads
+        # what is a multiple of one value and a constant: values, 1, what cos, square and tanh are taken of, cuts
+        which = np.arange(at_bent.start, at_bent.stop)
+        self.source = np.concatenate([np.arange(total), [0], *[which] * 7, self.cut]).astype(np.int64)
+        multiple = [np.ones(total), [0.0], np.repeat([2.0, 1.0, 2.0, 3.0, 3.0, 3.0, 3.0], m), reading[self.cut, np.arange(ends[0])]]
+        self.multiple = np.concatenate(multiple)
+        self.constant = np.concatenate([np.zeros(total), [1.0], np.zeros(3 * m), (-3 * thresholds.T).ravel(), reading[total, cuts]])
         self.from_values = np.ascontiguousarray(reading[:bent, self.plainly].T)  # (H, values and 1): rows are read in a stream
         self.from_all = np.ascontiguousarray(reading[:, self.fully].T)
         self.edges = [0]
@@ -134,10 +151,14 @@ class RowPlan:
             block = onto[: edges[i], edges[i] : edges[i + 1]].T
             used = np.flatnonzero(block.any(axis=0))
             span = slice(int(used.min()), int(used.max()) + 1) if len(used) else slice(0, 1)
-            self.onto.append((span, np.ascontiguousarray(block[:, span])))
-        self.counted, self.rules = counted, None
+            self.onto.append(
+                (slice(p + edges[i], p + edges[i + 1]), slice(p + span.start, p + span.stop), np.ascontiguousarray(block[:, span]))
+            )
+        self.rules = None
         if rules:
-            self.rules = *gathered(onto[:counted, counted:].T), bias[slots[counted:]].astype(np.float32)
+            # (most inputs, rules): numpy adds up whole rows faster than the few numbers of many
+            inputs, numbers = gathered(onto[:counted, counted:].T)
+            self.rules = inputs.T + p, np.ascontiguousarray(numbers.T), bias[slots[counted:]].astype(np.float32)
         first = sum(len(x) for x in places)
         readout = np.zeros((p + len(slots), weights.readout.shape[1]), np.float32)
         readout[np.concatenate(places)] = weights.readout[:first]
@@ -145,53 +166,58 @@ class RowPlan:
         readout[square] /= 2
         readout[p:] = weights.readout[first:][slots]
         self.readout = np.ascontiguousarray(readout.T)
-        self.p, self.total, self.m = p, total, m
-        self.features = np.zeros(p + len(slots), np.float32)
-        self.features[total] = 1
+        self.p, self.counted_to, self.size = p, p + counted, p + len(slots)
+        self.values, self.one, self.made = slice(0, total), slice(0, total + 1), slice(0, p + ends[0])
+        self.cos, self.square, self.tanh = slice(bent, bent + m), square, slice(bent + 2 * m, p)
+        self.first = slice(p, p + edges[1] if len(edges) > 1 else p)
+        self.plainly, self.fully = (slice(p + x.start, p + x.stop) for x in (self.plainly, self.fully))
+        self.zeros, self.seven = np.zeros(len(slots), np.float32), np.full(m, 7, np.float32)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         z = x.take(self.columns)
         z -= self.centre
         z *= self.over_scale
+        np.maximum(z, self.least, out=z)
+        np.minimum(z, self.most, out=z)
         if self.ranked is not None:
             raw = z[self.ranked]
-            piece = np.add.reduce(raw[:, None] >= self.knots, 1)
+            piece = self.knots.searchsorted(raw + self.apart, "right") if self.steady else np.add.reduce(raw[:, None] >= self.knots, 1)
             piece += self.rank_rows
             raw *= self.slope.take(piece)
             raw += self.level.take(piece)
-        f, total, m, p = self.features.copy(), self.total, self.m, self.p
-        np.maximum(z, -CLIP, out=z)
-        np.minimum(z, CLIP, out=f[:total], casting="same_kind")
-        if m:
-            v = f[self.bent]
-            bent = f[p - 5 * m : p].reshape(5, m)
-            np.multiply(self.slopes, v, out=bent)
-            np.cos(bent[0], out=f[total + 1 : total + 1 + m])
-            bent -= self.starts
-            np.tanh(bent, out=bent)
-            square = f[p - 6 * m : p - 5 * m]
-            np.multiply(v, v, out=square)
-            np.minimum(square, 7, out=square)
-        if self.counted:
-            h = f[p : p + self.counted]
-            if len(self.cut):
-                cuts = f.take(self.cut)
-                cuts *= self.cut_slope
-                np.add(cuts, self.cut_offset, out=h[self.cuts])
+            if not self.tame:
+                np.clip(z, -CLIP, CLIP, out=z)
+        made = z.take(self.source)
+        made *= self.multiple
+        made += self.constant
+        f = np.empty(self.size, np.float32)
+        f[self.made] = made
+        if len(self.seven):
+            part = f[self.cos]
+            np.cos(part, out=part)
+            part = f[self.square]
+            np.multiply(part, part, out=part)
+            np.minimum(part, self.seven, out=part)
+            part = f[self.tanh]
+            np.tanh(part, out=part)
+        if self.size > self.p:
             if len(self.from_values):
-                np.dot(self.from_values, f[: total + 1], out=h[self.plainly])
+                self.from_values.dot(f[self.one], out=f[self.plainly])
             if len(self.from_all):
-                np.dot(self.from_all, f[:p], out=h[self.fully])
-            first = h[: self.edges[1]]
-            np.maximum(first, 0, out=first)
-            for i, (span, onto) in enumerate(self.onto, 1):
-                part = h[self.edges[i] : self.edges[i + 1]]
-                part += np.dot(onto, h[span])
-                np.maximum(part, 0, out=part)
+                self.from_all.dot(f[: self.p], out=f[self.fully])
+            part = f[self.first]
+            np.maximum(part, self.zeros[: len(part)], out=part)
+            for where, span, onto in self.onto:
+                part = f[where]
+                part += onto.dot(f[span])
+                np.maximum(part, self.zeros[: len(part)], out=part)
             if self.rules is not None:
                 inputs, weight, bias = self.rules
-                part = h.take(inputs)
-                part *= weight
-                np.maximum(np.add.reduce(part, 1) + bias, 0, out=f[p + self.counted :])
-        outputs = np.dot(self.readout, f)
+                read = f.take(inputs)
+                read *= weight
+                part = f[self.counted_to :]
+                np.add.reduce(read, 0, out=part)
+                part += bias
+                np.maximum(part, self.zeros[: len(part)], out=part)
+        outputs = self.readout.dot(f)
         return outputs if self.plain else outputs * self.scale + self.shift
