@@ -88,7 +88,7 @@ def test_a_row_alone_is_the_row_among_others(monkeypatch, worth):
 
 @pytest.mark.parametrize("knots, heights", [(1, 1), (1e9, 1), (1, 9)], ids=["usual", "far knots", "high heights"])
 def test_a_row_alone_is_ranked_as_among_others(knots, heights):
-    """On knots, between them, far beyond them; with knots too far from each other for one search; with ranks beyond where values are cut."""
+    """On knots, between them, far beyond; with knots too far from each other for one search; with ranks beyond where values are cut."""
     w = network()
     ranked = w.views[1]
     w = replace(w, views=(w.views[0], replace(ranked, knots=knots * ranked.knots, heights=heights * ranked.heights), w.views[2]))

@@ -43,9 +43,19 @@ def test_two_processes_give_the_gradient_of_one(tiny, tmp_path):
     assert [process.returncode for process in processes] == [0, 0], said
     assert "done at step 1" in said[0][0] and said[1][0] == ""  # only the first speaks
     one, two = (load_file(Path(settings.out) / "run.safetensors") for settings in (alone, together))
+    left_out = 0
     for key in one:  # after one step the first moment is 0.1 of the gradient
-        np.testing.assert_allclose(one[key], two[key], rtol=1e-5, atol=1e-8, err_msg=key)
+        own, other = one[key].numpy(), two[key].numpy()
+        name = key.partition("/")[2]
+        if key.startswith(("loom/", "average/")) and f"first/{name}" in one:
+            # a step divides the gradient by its own size: where that is the rounding of a sum, so is the step
+            first = np.abs(one[f"first/{name}"].numpy())
+            rounding = (first > 0) & (first < 1e-8)
+            left_out += int(rounding.sum())
+            own, other = own[~rounding], other[~rounding]
+        np.testing.assert_allclose(own, other, rtol=1e-5, atol=1e-8, err_msg=key)
     moments = [value for key, value in two.items() if key.startswith("first/")]
+    assert left_out < 0.02 * sum(value.numel() for value in moments)
     assert sum(float(value.abs().sum()) for value in moments) > 0
     reports = [json.loads((Path(settings.out) / "run.json").read_text())["state"]["tasks"] for settings in (alone, together)]
     assert reports[0] == reports[1]
