@@ -1,12 +1,13 @@
 """Looms side by side on the same rows of the same tables: networks woven in one pass, or what a whole fit makes of each loom.
 
     python benchmarks/looms.py --suite FOLDER A.safetensors B.safetensors [--rows 100 300 1500] [--seeds 0] [--half 0] [--fit woven]
+    python benchmarks/looms.py --suite FOLDER pretrained --blocks 3 1 2 4 6
 
 Means over tables of ROC AUC and log loss (classes) and R2 (values), and for all looms but the first the paired difference to the first with
-its standard error over tables. ``random`` in place of a file is a loom before its first step. ``--half`` leaves out the tables that a
-run of meta-training with that ``half`` on this suite was trained on. ``--fit`` names the families of a whole fit ("all", "woven", or one of
-them) that stands in place of one pass. Writes a CSV per number of rows into --out (resumes where it was cut); with ``--seen``, how many
-tasks each loom has seen, also scaling.png.
+its standard error over tables; and the median of seconds. ``random`` in place of a file is a loom before its first step. ``--half`` leaves
+out the tables that a run of meta-training with that ``half`` on this suite was trained on. ``--fit`` names the families of a whole fit
+("all", "woven", or one of them) that stands in place of one pass. Writes a CSV per number of rows into --out (resumes where it was cut);
+with ``--seen``, how many tasks each loom has seen, also scaling.png.
 """
 
 import os
@@ -43,9 +44,9 @@ def loom_of(name):
     return Loom.pretrained() if name == "pretrained" else Loom.from_file(name)
 
 
-def network_of(task, seed, loom, families):
+def network_of(task, seed, loom, families, blocks):
     """What the suite runs: one pass of the loom, or a whole fit with it."""
-    return fit(task, loom=loom, seed=seed, families=families) if families else loom.weave(task, seed=seed)
+    return fit(task, loom=loom, seed=seed, families=families) if families else loom.weave(task, blocks=blocks, seed=seed)
 
 
 def judged(suite, half):
@@ -67,12 +68,19 @@ def main() -> int:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--half", type=int, choices=(0, 1))
     parser.add_argument("--fit", metavar="FAMILIES", help="compare families by folds and average them, in place of one pass")
+    parser.add_argument("--blocks", nargs="+", type=int, default=[3], help="of one pass; several stand side by side")
     parser.add_argument("--seen", nargs="+", type=int, metavar="TASKS", help="per loom; 0 is drawn as a line")
     parser.add_argument("--max-tables", type=int, help="at most so many tables, evenly over the index")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "looms")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    fits = {Path(name).stem: partial(network_of, loom=loom_of(name), families=given.fit) for name in given.looms}
+    fits = {
+        Path(name).stem + (f" {blocks} blocks" if len(given.blocks) > 1 else ""): partial(
+            network_of, loom=loom_of(name), families=given.fit, blocks=blocks
+        )
+        for name in given.looms
+        for blocks in given.blocks
+    }
     picked = {"seeds": given.seeds, "tables": judged(given.suite, given.half), "max_tables": given.max_tables}
     parts = [run(given.suite, given.out / f"{rows}.csv", fits=fits, most_rows=rows, **picked).assign(rows=rows) for rows in given.rows]
     runs = pd.concat(parts)
@@ -84,14 +92,15 @@ def main() -> int:
 
 def tell(runs, looms):
     """A line per number of rows and loom."""
-    lines = ["| rows | loom | ROC AUC | log loss | R2 |", "|---|---|---|---|---|"]
+    lines = ["| rows | loom | ROC AUC | log loss | R2 | s |", "|---|---|---|---|---|---|"]
     for rows, part in runs.groupby("rows"):
         tables = part.groupby(["model", "name"])[list(SCORES)].mean()
         for loom in looms:
             own, gap = tables.loc[loom], tables.loc[loom] - tables.loc[looms[0]]
             error = gap.std() / np.sqrt(gap.count())
             cells = [f"{own[s].mean():.4f}" + (f" ({gap[s].mean():+.4f} +- {error[s]:.4f})" if loom != looms[0] else "") for s in SCORES]
-            lines.append(f"| {rows} | {loom} | {' | '.join(cells)} |")
+            seconds = part.loc[part["model"] == loom, "fit_s"].median()
+            lines.append(f"| {rows} | {loom} | {' | '.join(cells)} | {seconds:.2f} |")
     return "\n".join(lines)
 
 
