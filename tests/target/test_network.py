@@ -72,17 +72,21 @@ def test_forward_is_the_definition(outputs):
 
 
 @pytest.mark.parametrize("worth", [0, row.WORTH_A_CALL, 10**9], ids=["gathered", "as it is", "one product"])
-def test_a_row_alone_is_the_row_among_others(monkeypatch, worth):
+@pytest.mark.parametrize("each", [-1, 0.5], ids=["rules as made", "rules as refined"])
+def test_a_row_alone_is_the_row_among_others(monkeypatch, worth, each):
     """Also where cuts, which read one value, and neurons that read values only have products of their own."""
     monkeypatch.setattr(row, "WORTH_A_CALL", worth)
     w, X = network(), np.random.default_rng(9).normal(size=(20, 4)) * 3
-    cuts = np.zeros((4, 6), np.float32)
-    cuts[[0, 1, 2, 3, 1, 0], range(6)] = [2, -1, 3, -0.5, 1, -2]
-    rules = Layer(0, np.zeros((4, 3), np.float32), np.ones(3, np.float32), (4,), -np.eye(6, 3, dtype=np.float32))
-    w = replace(w, layers=(*w.layers, Layer(0, cuts, np.linspace(-1, 1, 6).astype(np.float32)), rules))
+    cuts = np.zeros((4, 30), np.float32)
+    cuts[np.arange(30) % 4, np.arange(30)] = np.linspace(-3, 3, 30)
+    onto = each * (np.eye(30, 12) + np.eye(30, 12, -15)).astype(np.float32)
+    onto[3, 0] = each  # one that reads more cuts than the others
+    rules = Layer(0, np.zeros((4, 12), np.float32), np.ones(12, np.float32), (4,), onto)
+    w = replace(w, layers=(*w.layers, Layer(0, cuts, np.linspace(-1, 1, 30).astype(np.float32)), rules))
     w = replace(w, readout=np.random.default_rng(1).normal(size=(sum(w.widths), 2)).astype(np.float32))
     plan = RowPlan(w)
-    assert (len(plan.cut), len(plan.from_values)) == ((6, 3) if worth == 0 else (0, 0))
+    assert (len(plan.cut), len(plan.from_values), plan.whole) == (30, 3 if worth == 0 else 0, worth > 0)
+    assert plan.minus == (each == -1)
     np.testing.assert_allclose([plan(x) for x in X], w.forward(X), rtol=1e-4, atol=1e-4)
 
 

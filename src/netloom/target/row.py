@@ -118,9 +118,8 @@ class RowPlan:
         # neurons in order of depth, so that each depth is one slice; the first depth in order of how much they read
         read_by = np.repeat(depth, H)
         reads = np.where((reading[bent:] != 0).any(axis=0), 2, np.where(np.count_nonzero(reading[:total], axis=0) > 1, 1, 0))
-        for kind, spared in ((0, total), (1, p - bent)):  # numbers per neuron that a call of their own spares
-            if ((read_by == 0) & (reads == kind)).sum() * spared < WORTH_A_CALL:
-                reads = np.maximum(reads, kind + 1)
+        if ((read_by == 0) & (reads == 1)).sum() * (p - bent) < WORTH_A_CALL:  # numbers that a call of their own spares
+            reads[reads == 1] = 2
         slots = np.lexsort([np.where(read_by == 0, reads, 0), np.where(read_by < 0, len(H), read_by)])
         counted = int((read_by >= 0).sum())
         where = np.empty_like(slots)
@@ -132,7 +131,12 @@ class RowPlan:
                 onto[np.ix_(where[before], where[starts[t] : starts[t + 1]])] = layer.onto
         reading = reading[:, slots[:counted]]
         ends = [int(((read_by == 0) & (reads <= kind)).sum()) for kind in (0, 1)]
-        cuts, self.plainly, self.fully = slice(0, ends[0]), slice(ends[0], ends[1]), slice(ends[1], counted)
+        edges = np.concatenate([[0], np.cumsum([(read_by == level).sum() for level in range(max(depth, default=-1) + 1)])]).astype(int)
+        # where later depths are small, each is a product of its own with all that stands before it, else they read the table with the first
+        later = list(zip(edges[1:-1].tolist(), edges[2:].tolist(), strict=True))
+        self.whole = sum((stop - start) * (p + start) for start, stop in later) < WORTH_A_CALL
+        at_once = edges[1] if self.whole and len(edges) > 1 else counted
+        cuts, plainly, fully = slice(0, ends[0]), slice(ends[0], ends[1]), slice(ends[1], int(at_once))
         self.cut = np.abs(reading[:total, cuts]).argmax(axis=0)  # the value that each cut reads
         # what is a multiple of one value and a constant: values, 1, what cos, square and tanh are taken of, cuts
         which = np.arange(at_bent.start, at_bent.stop)
@@ -140,25 +144,27 @@ class RowPlan:
         multiple = [np.ones(total), [0.0], np.repeat([2.0, 1.0, 2.0, 3.0, 3.0, 3.0, 3.0], m), reading[self.cut, np.arange(ends[0])]]
         self.multiple = np.concatenate(multiple)
         self.constant = np.concatenate([np.zeros(total), [1.0], np.zeros(3 * m), (-3 * thresholds.T).ravel(), reading[total, cuts]])
-        self.from_values = np.ascontiguousarray(reading[:bent, self.plainly].T)  # (H, values and 1): rows are read in a stream
-        self.from_all = np.ascontiguousarray(reading[:, self.fully].T)
-        self.edges = [0]
-        for level in range(max(depth, default=-1) + 1):
-            self.edges.append(self.edges[-1] + sum(H[t] for t in np.flatnonzero(depth == level)))
-        edges = self.edges
-        self.onto = []  # per depth: which neurons it reads, and how
-        for i in range(1, len(edges) - 1):
-            block = onto[: edges[i], edges[i] : edges[i + 1]].T
+        self.from_values = np.ascontiguousarray(reading[:bent, plainly].T)  # (H, values and 1): rows are read in a stream
+        self.from_all = np.ascontiguousarray(reading[:, fully].T)
+        self.zeros = np.zeros(len(slots), np.float32)
+        self.later = []  # per depth after the first: where it stands, what it reads, and how
+        for start, stop in later:
+            block = onto[:start, start:stop].T
             used = np.flatnonzero(block.any(axis=0))
             span = slice(int(used.min()), int(used.max()) + 1) if len(used) else slice(0, 1)
-            self.onto.append(
-                (slice(p + edges[i], p + edges[i + 1]), slice(p + span.start, p + span.stop), np.ascontiguousarray(block[:, span]))
-            )
+            matrix, heard = block[:, span], slice(p + span.start, p + span.stop)
+            if self.whole:
+                matrix, heard = np.concatenate([reading[:, start:stop].T, block[:, : span.stop]], axis=1), slice(0, p + span.stop)
+            self.later.append((slice(p + start, p + stop), heard, np.ascontiguousarray(matrix), self.zeros[: stop - start]))
         self.rules = None
         if rules:
             # (most inputs, rules): numpy adds up whole rows faster than the few numbers of many
             inputs, numbers = gathered(onto[:counted, counted:].T)
-            self.rules = inputs.T + p, np.ascontiguousarray(numbers.T), bias[slots[counted:]].astype(np.float32)
+            constant, filled = bias[slots[counted:]], numbers == 0
+            self.minus = bool((numbers[~filled] == -1).all())  # as rules are made: nothing to multiply, if what fills up is 1 each time
+            inputs = np.where(filled, total, inputs + p) if self.minus else inputs + p
+            constant = constant + filled.sum(axis=1) if self.minus else constant
+            self.rules = np.ascontiguousarray(inputs.T), np.ascontiguousarray(numbers.T), constant.astype(np.float32)
         first = sum(len(x) for x in places)
         readout = np.zeros((p + len(slots), weights.readout.shape[1]), np.float32)
         readout[np.concatenate(places)] = weights.readout[:first]
@@ -166,12 +172,12 @@ class RowPlan:
         readout[square] /= 2
         readout[p:] = weights.readout[first:][slots]
         self.readout = np.ascontiguousarray(readout.T)
-        self.p, self.counted_to, self.size = p, p + counted, p + len(slots)
-        self.values, self.one, self.made = slice(0, total), slice(0, total + 1), slice(0, p + ends[0])
+        self.size, self.one, self.table, self.made = p + len(slots), slice(0, total + 1), slice(0, p), slice(0, p + ends[0])
         self.cos, self.square, self.tanh = slice(bent, bent + m), square, slice(bent + 2 * m, p)
-        self.first = slice(p, p + edges[1] if len(edges) > 1 else p)
-        self.plainly, self.fully = (slice(p + x.start, p + x.stop) for x in (self.plainly, self.fully))
-        self.zeros, self.seven = np.zeros(len(slots), np.float32), np.full(m, 7, np.float32)
+        self.first, self.no_first = slice(p, p + int(edges[1]) if len(edges) > 1 else p), self.zeros[: edges[1] if len(edges) > 1 else 0]
+        self.plainly, self.fully = (slice(p + x.start, p + x.stop) for x in (plainly, fully))
+        self.last, self.no_last = slice(p + counted, p + len(slots)), self.zeros[counted:]
+        self.seven = np.full(m, 7, np.float32)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         z = x.take(self.columns)
@@ -200,24 +206,29 @@ class RowPlan:
             np.minimum(part, self.seven, out=part)
             part = f[self.tanh]
             np.tanh(part, out=part)
-        if self.size > self.p:
+        if len(self.zeros):
             if len(self.from_values):
                 self.from_values.dot(f[self.one], out=f[self.plainly])
             if len(self.from_all):
-                self.from_all.dot(f[: self.p], out=f[self.fully])
+                self.from_all.dot(f[self.table], out=f[self.fully])
             part = f[self.first]
-            np.maximum(part, self.zeros[: len(part)], out=part)
-            for where, span, onto in self.onto:
+            np.maximum(part, self.no_first, out=part)
+            for where, span, matrix, zeros in self.later:
                 part = f[where]
-                part += onto.dot(f[span])
-                np.maximum(part, self.zeros[: len(part)], out=part)
+                if self.whole:
+                    matrix.dot(f[span], out=part)
+                else:
+                    part += matrix.dot(f[span])
+                np.maximum(part, zeros, out=part)
             if self.rules is not None:
                 inputs, weight, bias = self.rules
-                read = f.take(inputs)
-                read *= weight
-                part = f[self.counted_to :]
-                np.add.reduce(read, 0, out=part)
-                part += bias
-                np.maximum(part, self.zeros[: len(part)], out=part)
+                read, part = f.take(inputs), f[self.last]
+                if self.minus:
+                    np.subtract(bias, np.add.reduce(read, 0), out=part)
+                else:
+                    read *= weight
+                    np.add.reduce(read, 0, out=part)
+                    part += bias
+                np.maximum(part, self.no_last, out=part)
         outputs = self.readout.dot(f)
         return outputs if self.plain else outputs * self.scale + self.shift
