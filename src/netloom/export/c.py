@@ -124,7 +124,11 @@ def _matrices(plan: Plan, part: Part) -> dict[str, np.ndarray | Sparse]:
     found: dict[str, np.ndarray | Sparse] = {}
     for key, matrix in products.items():
         if DENSE * np.count_nonzero(matrix) < matrix.size:
-            to, from_ = np.nonzero(matrix.T)  # output by output
+            to, from_ = np.nonzero(matrix.T)
+            count = np.bincount(to, minlength=part.width)
+            nth = np.arange(len(to)) - np.repeat(np.cumsum(count) - count, count)
+            order = np.lexsort([to, nth])  # the first of every output, then the second: no sum waits for the one before it
+            to, from_ = to[order], from_[order]
             found[key] = Sparse(matrix[from_, to], from_, to)
         else:
             found[key] = matrix.T if part.width < 8 else matrix
