@@ -21,7 +21,7 @@ from netloom.evaluate.summary import summarise
 HERE = Path(__file__).parent
 ROWS = (20, 50, 100, 200, 500, 1000)
 MODELS = ("netloom", "untrained", "linear", "rf300", "histgb", "lightgbm", "xgboost")
-OURS = "netloom"
+OURS, CONTROL = "netloom", "untrained"
 PANELS = (("classification", "auc"), ("classification", "log_loss"), ("regression", "r2"))
 
 
@@ -48,11 +48,13 @@ def main() -> int:
 
 
 def tell(summaries, models):
-    """A table per score: means by training rows, and how far ours is from the best baseline."""
+    """A table per score: means by training rows, and how far ours is from the best baseline and from its control."""
+    against = ["the best baseline", *([CONTROL] if CONTROL in models else [])]
     lines = [f"`python benchmarks/learning_curves.py --suite FOLDER --rows {' '.join(map(str, summaries))}`", ""]
     for kind, score in PANELS:
         lines += [f"## {kind.capitalize()}: {score.replace('_', ' ')}", ""]
-        lines += ["| rows | tables | " + " | ".join(models) + " | ours minus the best baseline [95 %] |", "|---" * (len(models) + 3) + "|"]
+        gaps = [f"ours minus {other} [95 %]" for other in against]
+        lines += [f"| rows | tables | {' | '.join([*models, *gaps])} |", "|---" * (len(models) + 2 + len(gaps)) + "|"]
         for rows, summary in summaries.items():
             table = summary.table.query("kind == @kind and score == @score").set_index("model")
             if table.empty:
@@ -60,11 +62,11 @@ def tell(summaries, models):
             mean, best = table["mean"], max if higher_is_better(score) else min
             rivals = [m for m in models if m not in NETWORKS]
             cells = [f"**{mean[m]:.4f}**" if mean[m] == best(mean) else f"{mean[m]:.4f}" for m in models]
-            gap = ""
-            if rivals:
-                rival = table.loc[best(rivals, key=mean.get)]
-                gap = f"{rival.difference:+.4f} [{rival.low:+.4f}, {rival.high:+.4f}] {rival.name}"
-            lines.append(f"| {rows} | {table['tables'].iloc[0]} | {' | '.join(cells)} | {gap} |")
+            best_rival = best(rivals, key=mean.get) if rivals else None
+            for other in [best_rival, *([CONTROL] if CONTROL in models else [])]:
+                cells.append("" if other is None else "{difference:+.4f} [{low:+.4f}, {high:+.4f}]".format(**table.loc[other]))
+            cells[len(models)] += f" {best_rival}" if rivals else ""
+            lines.append(f"| {rows} | {table['tables'].iloc[0]} | {' | '.join(cells)} |")
         lines.append("")
     costs = pd.concat([summary.costs for summary in summaries.values()])
     return "\n".join([*lines, f"{costs['runs'].sum()} runs, {costs['failed'].sum()} failed", ""])

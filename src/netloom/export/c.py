@@ -16,7 +16,7 @@ from netloom.export.c_code import BODY, HELPERS
 from netloom.export.describe import as_json, class_names, describe
 from netloom.export.plan import Part, Plan, PlanView, make_plan
 from netloom.target.network import TargetNetwork
-from netloom.target.weights import CLIP
+from netloom.target.weights import CLIP, gathered
 
 __all__ = ["to_c", "write"]
 
@@ -124,12 +124,9 @@ def _matrices(plan: Plan, part: Part) -> dict[str, np.ndarray | Sparse]:
     found: dict[str, np.ndarray | Sparse] = {}
     for key, matrix in products.items():
         if DENSE * np.count_nonzero(matrix) < matrix.size:
-            to, from_ = np.nonzero(matrix.T)
-            count = np.bincount(to, minlength=part.width)
-            nth = np.arange(len(to)) - np.repeat(np.cumsum(count) - count, count)
-            order = np.lexsort([to, nth])  # the first of every output, then the second: no sum waits for the one before it
-            to, from_ = to[order], from_[order]
-            found[key] = Sparse(matrix[from_, to], from_, to)
+            places, numbers = (x.T for x in gathered(matrix.T))
+            nth, to = np.nonzero(numbers)  # the first of every output, then the second: no sum waits for the one before it
+            found[key] = Sparse(numbers[nth, to], places[nth, to], to)
         else:
             found[key] = matrix.T if part.width < 8 else matrix
     found |= {"codes": part.codes, "flags": part.flags}

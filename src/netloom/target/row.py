@@ -135,8 +135,8 @@ class RowPlan:
         # where later depths are small, each is a product of its own with all that stands before it, else they read the table with the first
         later = list(zip(edges[1:-1].tolist(), edges[2:].tolist(), strict=True))
         self.whole = sum((stop - start) * (p + start) for start, stop in later) < WORTH_A_CALL
-        at_once = edges[1] if self.whole and len(edges) > 1 else counted
-        cuts, plainly, fully = slice(0, ends[0]), slice(ends[0], ends[1]), slice(ends[1], int(at_once))
+        first_ends = int(edges[:2][-1])  # 0 without neurons
+        cuts, plainly, fully = slice(0, ends[0]), slice(ends[0], ends[1]), slice(ends[1], first_ends if self.whole else counted)
         self.cut = np.abs(reading[:total, cuts]).argmax(axis=0)  # the value that each cut reads
         # what is a multiple of one value and a constant: values, 1, what cos, square and tanh are taken of, cuts
         which = np.arange(at_bent.start, at_bent.stop)
@@ -165,16 +165,16 @@ class RowPlan:
             inputs = np.where(filled, total, inputs + p) if self.minus else inputs + p
             constant = constant + filled.sum(axis=1) if self.minus else constant
             self.rules = np.ascontiguousarray(inputs.T), np.ascontiguousarray(numbers.T), constant.astype(np.float32)
-        first = sum(len(x) for x in places)
+        features = sum(len(x) for x in places)
         readout = np.zeros((p + len(slots), weights.readout.shape[1]), np.float32)
-        readout[np.concatenate(places)] = weights.readout[:first]
+        readout[np.concatenate(places)] = weights.readout[:features]
         readout[total] = weights.intercept - readout[square].sum(axis=0) / 2
         readout[square] /= 2
-        readout[p:] = weights.readout[first:][slots]
+        readout[p:] = weights.readout[features:][slots]
         self.readout = np.ascontiguousarray(readout.T)
         self.size, self.one, self.table, self.made = p + len(slots), slice(0, total + 1), slice(0, p), slice(0, p + ends[0])
         self.cos, self.square, self.tanh = slice(bent, bent + m), square, slice(bent + 2 * m, p)
-        self.first, self.no_first = slice(p, p + int(edges[1]) if len(edges) > 1 else p), self.zeros[: edges[1] if len(edges) > 1 else 0]
+        self.first, self.no_first = slice(p, p + first_ends), self.zeros[:first_ends]
         self.plainly, self.fully = (slice(p + x.start, p + x.stop) for x in (plainly, fully))
         self.last, self.no_last = slice(p + counted, p + len(slots)), self.zeros[counted:]
         self.seven = np.full(m, 7, np.float32)
