@@ -16,7 +16,7 @@ from netloom.loom.compare import Candidate, compare, evidence_loss, weigh
 from netloom.loom.families import FAMILIES, families_named
 from netloom.loom.loom import Loom
 from netloom.loom.pool import weave_pool
-from netloom.loom.rows import Rows, canonical_rows, folds_of, spread
+from netloom.loom.rows import Rows, canonical_rows, folds_of, occurring, spread
 from netloom.target.budget import Budget
 from netloom.target.calibration import class_losses, coverage_of_folds, fan, interval_quantiles, log_chances, reliability, temperature_of
 from netloom.target.description import layers_and_views
@@ -82,9 +82,10 @@ def fit(
     tell(0.0, f"reading {task.n} rows")
     schema = Schema.learn(task.frame, named=task.named)
     rows = canonical_rows(schema.encode(task.frame), task)
-    tried = rows.take(spread(rows, CHOOSE_ROWS))
+    tried = occurring(rows, FOLDS)
+    tried = tried.take(spread(tried, CHOOSE_ROWS))
     candidates: list[Candidate] = []
-    if _can_compare(tried):
+    if _can_compare(rows):
         candidates = compare(
             loom,
             tried,
@@ -212,7 +213,7 @@ def _architecture(
         for c in candidates
     ]
     if not candidates:
-        why = f"{rows.n} different rows are too few to compare families; the simplest is used"
+        why = f"{rows.n} rows are too few to compare families; the simplest is used"
     else:
         best = candidates[0]
         why = f"{best.family} has the lowest held-out loss of {len(candidates)} families"

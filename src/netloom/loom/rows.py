@@ -12,7 +12,9 @@ from netloom.loom.batch import one_hot
 from netloom.loom.keys import content_keys, row_keys
 from netloom.tasks import Task
 
-__all__ = ["Rows", "canonical_rows", "folds_of", "spread"]
+__all__ = ["Rows", "canonical_rows", "folds_of", "occurring", "spread"]
+
+WHOLE = 1e-9  # relative rounding of a weight that counts how often a row occurs
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +98,24 @@ def _dense_ranks(table: np.ndarray) -> np.ndarray:
     ranks = np.zeros(table.shape, dtype=np.int64)
     np.put_along_axis(ranks, order[1:], np.cumsum(ordered[1:] != ordered[:-1], axis=0), axis=0)
     return ranks
+
+
+def occurring(rows: Rows, most: int) -> Rows:
+    """Rows as they occur, for folds: one that occurs m times stands min(m, ``most``) times, next to itself, its weight shared out.
+
+    New rows will as often be rows that were seen before as the held-out ones of folds are, so that what remembers rows is judged by what
+    that is worth. A row occurs as often as the lightest of its class fits into its weight, if that is a whole number for every row; else
+    weights are no counts, and rows stand once. Weights of classes alone count nothing either.
+    """
+    codes = np.zeros(rows.n, dtype=np.int64) if rows.codes is None else rows.codes
+    lightest = np.full(codes.max() + 1, np.inf)
+    np.minimum.at(lightest, codes, rows.weight)
+    times = rows.weight / lightest[codes]
+    if np.any(np.abs(times - np.rint(times)) > WHOLE * times):
+        return rows
+    count = np.minimum(np.rint(times), most).astype(np.int64)
+    index = np.repeat(np.arange(rows.n), count)
+    return replace(rows.take(index), weight=(rows.weight / count)[index])
 
 
 def spread(rows: Rows, size: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from netloom.loom import Loom
-from netloom.loom.rows import Rows, folds_of, spread
+from netloom.loom.rows import Rows, folds_of, occurring, spread
 from netloom.refine.again import rows_of, temperature_factor, weave_again
 from netloom.refine.train import Examples
 from netloom.target.calibration import class_losses, interval_quantiles
@@ -62,8 +62,9 @@ class Judge:
     def of(cls, network: TargetNetwork, task: Task, loom: Loom, folds: int) -> Judge | None:
         """Deal the rows and weave the folds; None where there are too few rows to judge by."""
         rows = rows_of(network, task)
-        tried = rows.take(spread(rows, GUARD_ROWS))
-        if tried.n < LEAST or (tried.codes is not None and (np.bincount(tried.codes) >= 2).sum() < 2):
+        tried = occurring(rows, folds)
+        tried = tried.take(spread(tried, GUARD_ROWS))
+        if rows.n < LEAST or (rows.codes is not None and (np.bincount(rows.codes) >= 2).sum() < 2):
             return None
         splits = folds_of(tried, folds)
         splits = [(train, test) for train, test in splits if len(test) and _varied(tried.take(train))]
