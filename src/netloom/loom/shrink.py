@@ -19,7 +19,7 @@ from netloom.loom.views import many_valued
 from netloom.loom.weave import halved
 from netloom.target.calibration import log_chances
 from netloom.target.prune import bytes_per_row, cost_of_neurons, importance, keep_neurons, tidy
-from netloom.target.solve import add_diagonal, cholesky
+from netloom.target.solve import add_diagonal, cholesky, gram
 from netloom.target.weights import Weights, read_rows
 
 __all__ = ["SAME", "Large", "shrink"]
@@ -185,9 +185,9 @@ def _ridge(A: torch.Tensor, T: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
     n, p = A.shape
     held = A.new_tensor(HELD)
     if p <= n:
-        factor = cholesky(add_diagonal(A.mT @ A, held))
+        factor = cholesky(add_diagonal(gram(A), held))
         return torch.cholesky_solve(A.mT @ T, factor).numpy(), 1 / torch.cholesky_inverse(factor).diagonal().numpy()
-    factor = cholesky(add_diagonal(A @ A.mT, held))
+    factor = cholesky(add_diagonal(gram(A.mT), held))
     explained = torch.linalg.solve_triangular(factor, A, upper=False).square().sum(0)  # (p,) of each feature by all, itself too
     return (A.mT @ torch.cholesky_solve(T, factor)).numpy(), (HELD / (1 - explained).clamp(min=1e-12)).numpy()
 

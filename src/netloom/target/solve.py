@@ -23,6 +23,7 @@ __all__ = [
     "add_diagonal",
     "cholesky",
     "compress",
+    "gram",
     "left_out",
     "solve_readout",
 ]
@@ -106,7 +107,8 @@ class Sums:
         G = F if weight is None else F * weight[..., None]
         total = F.new_full(F.shape[:-2], F.shape[-2]) if weight is None else weight.sum(-1)
         Yw = Y if weight is None else Y * weight[..., None]
-        return cls(G.mT @ F, G.mT @ Y, G.sum(-2), Yw.sum(-2), (Yw * Y).sum(-2), total, F.shape[-2])
+        inner = gram(F if weight is None else F * weight.sqrt()[..., None])
+        return cls(inner, G.mT @ Y, G.sum(-2), Yw.sum(-2), (Yw * Y).sum(-2), total, F.shape[-2])
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(
@@ -155,7 +157,7 @@ def compress(F: Tensor) -> Compressed:
     A tiny jitter keeps repeated rows solvable: 1e-12 (float64) of the mean diagonal.
     """
     n, p = F.shape[-2:]
-    return Compressed(F, None) if n >= p else Compressed(cholesky(F @ F.mT), F)
+    return Compressed(F, None) if n >= p else Compressed(cholesky(gram(F.mT)), F)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,6 +200,14 @@ class RidgeInverse:
             return RidgeInverse(self.penalty, self.kept - q @ torch.cholesky_solve(q.mT, root))
         half = torch.linalg.solve_triangular(root, q.mT, upper=False).mT * self.penalty.sqrt()[..., None, None]  # (..., n, H)
         return RidgeInverse(self.penalty, torch.cat([self.kept, half], -1), factored=True)
+
+
+def gram(A: Tensor) -> Tensor:
+    """``A' A`` (..., p, p) of A (..., n, p). NumPy sees that a matrix meets itself and does half of the work (BLAS syrk); torch does not."""
+    if A.ndim > 2 or A.requires_grad or A.device.type != "cpu":
+        return A.mT @ A
+    plain = A.numpy()
+    return torch.from_numpy(plain.T @ plain)
 
 
 def centre(F: Tensor, Y: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from netloom.target.heads.path import Features, Path, blocks_of
-from netloom.target.solve import Compressed, cholesky, compress
+from netloom.target.solve import Compressed, cholesky, compress, gram
 
 __all__ = ["Design", "design_of"]
 
@@ -49,7 +49,7 @@ class Design:
         """Margins (C, n) of b (C, p + 1)."""
         if inner and self.inner is not None:
             return torch.addmm(b[:, -1:], b[:, :-1], self.inner[1], beta=self.one)
-        return torch.cat([(block @ b[:, :-1].T.to(block.dtype)).T.to(b.dtype) for block in self.blocks], 1) + self.one * b[:, -1:]
+        return torch.cat([(b[:, :-1].to(block.dtype) @ block.T).to(b.dtype) for block in self.blocks], 1) + self.one * b[:, -1:]
 
     def adjoint(self, r: Tensor, inner: bool = False) -> Tensor:
         """Sums (C, p + 1) over the rows of r (C, n) times their features."""
@@ -70,19 +70,20 @@ class Design:
         if inner:
             blocks = self.blocks if self.inner is None else [self.inner[0]]
             kind, every = blocks[0].dtype, max(1, len(curvature) // (10 * p + 1000))
-        gram = torch.zeros(p + 1, p + 1, dtype=kind)
+        sums = torch.zeros(p + 1, p + 1, dtype=kind)
         for block, part in zip(blocks, curvature.to(kind).split([len(block) for block in blocks]), strict=True):
             block, part = block[::every], every * part[::every]
             seen = part > 0
             if seen.double().mean() < 0.7:  # a hinge sees few rows
                 block, part = block[seen], part[seen]
             block = block.to(kind)
-            scaled = block * part[:, None]
-            gram[:p, :p] += scaled.T @ block
-            gram[p, :p] += self.one * scaled.sum(0)
-        gram[:p, p] = gram[p, :p]
-        gram[p, p] = self.one**2 * curvature.sum()
-        return gram
+            root = part.sqrt()
+            scaled = block * root[:, None]
+            sums[:p, :p] += gram(scaled)
+            sums[p, :p] += self.one * (root @ scaled)
+        sums[:p, p] = sums[p, :p]
+        sums[p, p] = self.one**2 * curvature.sum()
+        return sums
 
     def held(self, gram: Tensor, penalty: float) -> Tensor:
         """The Hessian (p + 1, p + 1) for a Gram matrix; the intercept is not penalised."""
