@@ -203,7 +203,7 @@ class RidgeInverse:
 
 
 def gram(A: Tensor) -> Tensor:
-    """``A' A`` (..., p, p) of A (..., n, p). NumPy sees that a matrix meets itself and does half of the work (BLAS syrk), torch does not."""
+    """``A' A`` (..., p, p) of A (..., n, p). NumPy sees that A meets itself and does half of the work (BLAS syrk); torch does not."""
     if A.ndim > 2 or A.requires_grad or A.device.type != "cpu":
         return A.mT @ A
     plain = A.numpy()
