@@ -76,6 +76,15 @@ def test_folds_are_woven_without_their_held_out_rows(woven):
     assert len(judge.networks) == 4 and judge.networks[-1] is network.weights
 
 
+def test_rows_that_recur_are_judged_as_often_as_they_do(woven):
+    network, task = woven("values")
+    often = task.rows(np.repeat(np.arange(task.n), 1 + np.arange(task.n) % 2))
+    once, twice = (Judge.of(network, given, netloom.Loom.pretrained(), 3) for given in (task, often))
+    assert once.tried.n == once.rows.n == twice.rows.n == task.n and twice.tried.n == often.n
+    for train, test in twice.folds:
+        assert len({row.tobytes() for row in twice.tried.X[test]}) == len(test) and len(train) + len(test) == often.n
+
+
 def test_a_harmful_recipe_is_refused(woven):
     network, task = woven("two classes", "logistic")
     done = refine_many([network], [task], Steps(16), recipe=Recipe(rates=(5.0,), readout_rate=5.0, cycle=8))[0]

@@ -14,12 +14,13 @@ from netloom.tasks import Task
 
 __all__ = ["Rows", "canonical_rows", "folds_of", "occurring", "spread"]
 
-WHOLE = 1e-9  # relative rounding of a weight that counts how often a row occurs
+COUNTED = 2.0**53  # weights up to here are told from their neighbours, so that whole numbers are meant
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """X (n, d) encoded; targets (n, O) one-hot or z-scored; weight (n,) with mean 1; codes (n,) classes or None.
+    """X (n, d) encoded; targets (n, O) one-hot or z-scored; weight (n,) with mean 1; times (n,) how often each row occurs; codes (n,)
+    classes or None.
 
     centre, scale (O,) bring z-scored targets back to their own unit; columns (d,) and outputs (O,) are keys of their content.
     """
@@ -27,6 +28,7 @@ class Rows:
     X: np.ndarray
     targets: np.ndarray
     weight: np.ndarray
+    times: np.ndarray
     codes: np.ndarray | None
     kind: str
     centre: np.ndarray
@@ -41,7 +43,8 @@ class Rows:
     def take(self, index: np.ndarray) -> "Rows":
         """Some of the rows, under the same scaling of targets."""
         codes = None if self.codes is None else self.codes[index]
-        return replace(self, X=self.X[index], targets=self.targets[index], weight=self.weight[index], codes=codes)
+        parts = {name: getattr(self, name)[index] for name in ("X", "targets", "weight", "times")}
+        return replace(self, **parts, codes=codes)
 
     @property
     def head_targets(self) -> np.ndarray:
@@ -71,15 +74,16 @@ def canonical_rows(X: np.ndarray, task: Task) -> Rows:
     table, ranks, inputs = table[new], ranks[new], inputs[new]
     X, y = np.ascontiguousarray(table[:, :d]), table[:, d:]
     columns = content_keys(ranks[:, :d], inputs)
+    codes = y[:, 0].astype(np.int64) if task.kind == "classification" else None
+    times = _times(weight, codes)
     weight = weight / weight.mean()
-    if task.kind == "classification":
-        codes = y[:, 0].astype(np.int64)
+    if codes is not None:
         if len(np.unique(codes)) < 2:
             raise DataError("the target holds a single class among rows of weight above 0; at least two are needed")
         classes = task.outputs
         targets = one_hot(codes, classes)
         outputs = content_keys(targets, inputs)
-        return Rows(X, targets, weight, codes, task.kind, np.zeros(classes), np.ones(classes), columns, outputs)
+        return Rows(X, targets, weight, times, codes, task.kind, np.zeros(classes), np.ones(classes), columns, outputs)
     if len(X) < 2:
         raise DataError("all rows are the same; at least two different rows are needed")
     largest = np.maximum(np.abs(y).max(axis=0), 1e-300)
@@ -88,7 +92,23 @@ def canonical_rows(X: np.ndarray, task: Task) -> Rows:
     deviation = np.sqrt(np.average(np.square(unit - mean), axis=0, weights=weight))
     deviation = np.where(deviation > 1e-12, deviation, 1.0)
     outputs = content_keys(ranks[:, d:], inputs)
-    return Rows(X, (unit - mean) / deviation, weight, None, task.kind, mean * largest, deviation * largest, columns, outputs)
+    return Rows(X, (unit - mean) / deviation, weight, times, None, task.kind, mean * largest, deviation * largest, columns, outputs)
+
+
+def _times(weight: np.ndarray, codes: np.ndarray | None) -> np.ndarray:
+    """How often each row occurs, int64 (n,): its summed weight in units of the lightest row of its class, where weights are counts.
+
+    They are if all are whole numbers, and whole in these units too. Weights of classes, of rows that are trusted less, of how many people
+    a row stands for say how much a row counts, not that it was seen again: all rows then occur once.
+    """
+    once = np.ones(len(weight), dtype=np.int64)
+    if np.any(weight != np.rint(weight)) or weight.max() > COUNTED:
+        return once
+    place = once - 1 if codes is None else codes
+    lightest = np.full(place.max() + 1, np.inf)
+    np.minimum.at(lightest, place, weight)
+    times, beyond = np.divmod(weight, lightest[place])
+    return once if beyond.any() else times.astype(np.int64)
 
 
 def _dense_ranks(table: np.ndarray) -> np.ndarray:
@@ -104,16 +124,11 @@ def occurring(rows: Rows, most: int) -> Rows:
     """Rows as they occur, for folds: one that occurs m times stands min(m, ``most``) times, next to itself, its weight shared out.
 
     New rows will as often be rows that were seen before as the held-out ones of folds are, so that what remembers rows is judged by what
-    that is worth. A row occurs as often as the lightest of its class fits into its weight, if that is a whole number for every row; else
-    weights are no counts, and rows stand once. Weights of classes alone count nothing either.
+    that is worth.
     """
-    codes = np.zeros(rows.n, dtype=np.int64) if rows.codes is None else rows.codes
-    lightest = np.full(codes.max() + 1, np.inf)
-    np.minimum.at(lightest, codes, rows.weight)
-    times = rows.weight / lightest[codes]
-    if np.any(np.abs(times - np.rint(times)) > WHOLE * times):
+    count = np.minimum(rows.times, most)
+    if count.max() == 1:
         return rows
-    count = np.minimum(np.rint(times), most).astype(np.int64)
     index = np.repeat(np.arange(rows.n), count)
     return replace(rows.take(index), weight=(rows.weight / count)[index])
 

@@ -30,7 +30,7 @@ class Task:
     kind : "classification" or "regression"
     classes : labels in their own dtype, sorted; None for regression
     target_names : one name per target
-    weight : float64 (n,), how much each row counts, >= 0; None if all count the same. Weight 2 is the row twice, also for folds
+    weight : float64 (n,), how much each row counts, >= 0; None if all count the same. Whole multiples of the lightest are counts of rows
     named : False if the inputs came as an array without names; columns then are matched by position
     dropped : rows left out because their target was missing
     """
