@@ -1,5 +1,7 @@
 """Rules: leaves of a forest, written down as two layers of ReLU neurons."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -25,12 +27,14 @@ from netloom.target.weights import Layer, Weights, is_sparse
 from netloom.tasks import Schema
 
 
-def table(n=200, kind="classification", seed=0):
+def table(n=200, kind="classification", seed=0, classes=2):
     """Whole numbers, far apart, so that a rule is exactly 0 or 1; a product of two cuts decides."""
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame({f"x{j}": rng.integers(0, 12, n) for j in range(4)} | {"flag": rng.integers(0, 2, n)})
     signal = 2.0 * ((frame["x0"] > 5) & (frame["x1"] <= 7)) + frame["flag"] * (frame["x2"] > 3) + 0.1 * rng.normal(size=n)
-    y = signal.to_numpy() if kind == "regression" else np.where(signal > 1, "many", "few")
+    if kind == "regression":
+        return Task.from_frame(frame, target=signal.to_numpy(), kind=kind)
+    y = np.where(signal > 1, "many", "few") if classes == 2 else pd.qcut(signal, classes, labels=[f"c{i}" for i in range(classes)])
     return Task.from_frame(frame, target=y, kind=kind)
 
 
@@ -51,10 +55,10 @@ def sets_of_rows(leaves):
     return found - {tuple([True] * len(leaves))}
 
 
-@pytest.mark.parametrize("kind", ["classification", "regression"])
+@pytest.mark.parametrize(("kind", "classes"), [("classification", 2), ("classification", 5), ("regression", 0)])
 @pytest.mark.parametrize("ranked", [False, True])
-def test_neurons_are_the_leaves_that_the_forest_itself_finds(kind, ranked):
-    rows = rows_of(table(kind=kind))
+def test_neurons_are_the_leaves_that_the_forest_itself_finds(kind, classes, ranked):
+    rows = rows_of(table(kind=kind, classes=classes))
     view = make_view(rows.X, rows.weight, ranked=ranked)
     given = activations(rule_layers(rows, view, 0, 0, seed=3), view, rows.X)
     forest = RandomForestClassifier if kind == "classification" else RandomForestRegressor
@@ -67,18 +71,21 @@ def test_neurons_are_the_leaves_that_the_forest_itself_finds(kind, ranked):
     assert np.minimum(given, 1 - given).max() < 1e-3  # slopes are kept in half precision
 
 
-@pytest.mark.parametrize("kind", ["classification", "regression"])
-def test_neurons_are_the_leaves_of_extremely_randomised_trees(kind):
-    rows = rows_of(table(kind=kind))
+@pytest.mark.parametrize(("kind", "classes"), [("classification", 2), ("classification", 5), ("regression", 0)])
+def test_neurons_are_the_leaves_of_extremely_randomised_trees(kind, classes):
+    rows = rows_of(table(kind=kind, classes=classes))
     view = make_view(rows.X, rows.weight)
     given = activations(rule_layers(rows, view, 0, 0, seed=3, part="extra"), view, rows.X)
-    trees = ExtraTreesClassifier if kind == "classification" else ExtraTreesRegressor
     options = {"max_leaf_nodes": rules.EXTRA_LEAVES, "min_samples_leaf": rules.EXTRA_LEAST_ROWS, "max_features": 1.0, "random_state": 3}
     values = view.values(rows.X)[:, np.argsort(rows.columns, kind="stable")]
-    targets = rows.codes if kind == "classification" else rows.targets[:, 0]
-    leaves = trees(rules.EXTRA_TREES, **options).fit(values, targets, rows.weight).apply(values)  # (n, trees)
-    assert {tuple(column > 0.5) for column in given.T} == sets_of_rows(leaves)
+    targets = rows.targets[:, 0] if kind == "regression" else np.eye(classes)[rows.codes] if classes > 2 else rows.codes.astype(float)
+    leaves = ExtraTreesRegressor(rules.EXTRA_TREES, **options).fit(values, targets, rows.weight).apply(values)  # (n, trees)
+    found = {tuple(column > 0.5) for column in given.T}
+    assert found == sets_of_rows(leaves)
     assert np.minimum(given, 1 - given).max() < 1e-3
+    if kind == "classification":  # the same trees but for cuts that are equally good: half of Gini's impurity is the variance
+        of_classes = sets_of_rows(ExtraTreesClassifier(rules.EXTRA_TREES, **options).fit(values, rows.codes, rows.weight).apply(values))
+        assert len(found & of_classes) > 0.9 * len(of_classes)
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])
@@ -126,6 +133,14 @@ def test_the_order_of_columns_does_not_matter():
     shuffled = Task.from_frame(task.frame[["flag", "x3", "x1", "x0", "x2"]], target=task.classes[task.y], kind="classification")
     first, second = fit(task, families="cells + rules"), fit(shuffled, families="cells + rules")
     np.testing.assert_allclose(first.predict_proba(task.frame), second.predict_proba(shuffled.frame), atol=1e-5)
+
+
+def test_classes_of_one_or_two_rows_are_no_reason_to_warn():
+    rows = rows_of(Task.from_frame(pd.DataFrame({"x": np.arange(60.0)}), target=[f"c{i % 40}" for i in range(60)], kind="classification"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for part in rules.GROWN:
+            rule_layers(rows, make_view(rows.X, rows.weight), 0, 0, seed=0, part=part)
 
 
 def test_where_nothing_can_be_cut_there_are_no_rules(loom):

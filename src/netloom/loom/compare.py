@@ -26,6 +26,7 @@ PENALTIES = {  # walked from strong to weak, until held-out rows say that it has
     "gaussian": (100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001),
 }
 EVIDENCE, PER_ROW = 60.0, 0.2  # members weigh exp(-sharpness * held-out loss), the sharper the more rows there are; see docs/decisions/0066
+ROUGHLY = {"tolerance": 2e-4, "forcing": 0.3}  # how well readouts that are only compared are solved; see docs/decisions/0080
 TOO_FAR = 1.01  # a held-out loss this many times the best so far ends the walk
 SMALLEST = 0.03  # members that weigh less are left out
 IN_CACHE = 128  # rows whose features are looked at in double precision at once
@@ -139,7 +140,7 @@ def _walk(A: torch.Tensor, inside: Rows, B: np.ndarray, held_out: Rows, head: st
         present = np.unique(inside.codes)
     Y = readout_targets(inside, present, head)
     weight = torch.as_tensor(inside.weight)
-    options = {"tolerance": 2e-4} if head == "logistic" else {}
+    options = ROUGHLY if head == "logistic" else {}
     best = np.inf
     for penalty, path in zip(PENALTIES[head], HEADS[head].walk(A, Y, PENALTIES[head], weight, **options), strict=True):
         given = B @ path.coef[0].numpy() + path.intercept[0].numpy()

@@ -7,18 +7,11 @@ Two layers of ReLU neurons write a leaf down: one per cut, which grows as a valu
 cuts: 1 inside, 0 outside, linear in the gap between the nearest training values.
 """
 
+import warnings
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from sklearn.ensemble import (
-    ExtraTreesClassifier,
-    ExtraTreesRegressor,
-    GradientBoostingClassifier,
-    GradientBoostingRegressor,
-    RandomForestClassifier,
-    RandomForestRegressor,
-)
+from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingClassifier, GradientBoostingRegressor, RandomForestRegressor
 from sklearn.tree import BaseDecisionTree
 
 from netloom.loom.rows import Rows, spread
@@ -66,20 +59,21 @@ def rule_layers(rows: Rows, view: View, at: int, first: int, seed: int, part: st
 def _forest(values: np.ndarray, rows: Rows, seed: int) -> list[BaseDecisionTree]:
     leaves = MORE_LEAVES if rows.n >= MANY_ROWS else LEAVES
     options = {"max_leaf_nodes": leaves, "min_samples_leaf": LEAST_ROWS, "max_features": 0.5, "random_state": seed}
-    return _independent((RandomForestClassifier, RandomForestRegressor), TREES, options, values, rows)
+    return _independent(RandomForestRegressor(TREES, **options), values, rows)
 
 
 def _extra(values: np.ndarray, rows: Rows, seed: int) -> list[BaseDecisionTree]:
     options = {"max_leaf_nodes": EXTRA_LEAVES, "min_samples_leaf": EXTRA_LEAST_ROWS, "max_features": 1.0, "random_state": seed}
-    return _independent((ExtraTreesClassifier, ExtraTreesRegressor), EXTRA_TREES, options, values, rows)
+    return _independent(ExtraTreesRegressor(EXTRA_TREES, **options), values, rows)
 
 
-def _independent(models: tuple[type, type], count: int, options: dict[str, Any], values: np.ndarray, rows: Rows) -> list[BaseDecisionTree]:
-    """``count`` trees that do not know of each other, of the first model for classes and of the second for values."""
-    targets = rows.codes
-    if targets is None:
-        targets = rows.targets if rows.targets.shape[1] > 1 else rows.targets[:, 0]
-    return models[rows.codes is None](count, **options).fit(values, targets, rows.weight).estimators_
+def _independent(model: RandomForestRegressor | ExtraTreesRegressor, values: np.ndarray, rows: Rows) -> list[BaseDecisionTree]:
+    """Trees that do not know of each other.
+
+    Classes are values too: the variance of their one-hot columns is Gini's impurity, so the trees are those of a classifier, grown faster.
+    """
+    targets = rows.head_targets
+    return model.fit(values, targets if targets.shape[1] > 1 else targets[:, 0], rows.weight).estimators_
 
 
 def _boosted(values: np.ndarray, rows: Rows, seed: int) -> list[BaseDecisionTree]:
@@ -95,7 +89,9 @@ def _boosted(values: np.ndarray, rows: Rows, seed: int) -> list[BaseDecisionTree
     if present < 2:
         return []
     steps = STEPS if present == 2 else max(STEPS // present, LEAST_STEPS)
-    return list(GradientBoostingClassifier(n_estimators=steps, **options).fit(values, codes, rows.weight).estimators_.ravel())
+    with warnings.catch_warnings():  # of as many classes as rows: these are classes
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+        return list(GradientBoostingClassifier(n_estimators=steps, **options).fit(values, codes, rows.weight).estimators_.ravel())
 
 
 Grower = Callable[[np.ndarray, Rows, int], list[BaseDecisionTree]]

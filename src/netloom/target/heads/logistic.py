@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from netloom.target.heads.design import Design, design_of
-from netloom.target.heads.newton import Bend
+from netloom.target.heads.newton import FORCING, Bend
 from netloom.target.heads.newton import walk as walk_down
 from netloom.target.heads.path import Features, Path, in_order, outputs_of, penalties_of
 from netloom.target.solve import cholesky
@@ -59,13 +59,14 @@ def walk(
     start: Path | None = None,
     *,
     tolerance: float = 1e-5,
+    forcing: float = FORCING,
 ) -> Iterator[Path]:
-    """`fit_path` penalty by penalty, from the largest down, each solved when it is asked for."""
+    """`fit_path` penalty by penalty, from the largest down, each solved when it is asked for; ``forcing``: `newton.walk`."""
     penalties = penalties_of(penalties, Y)
     weight = torch.ones(len(Y), dtype=Y.dtype) if weight is None else weight.to(Y.dtype)
     design, packed = design_of(F, weight)
     loss = CrossEntropy(Y.T.contiguous(), weight)
-    for path in walk_down(design, loss, penalties, tolerance, start if packed.original is None else None):
+    for path in walk_down(design, loss, penalties, tolerance, start if packed.original is None else None, forcing):
         coef, intercept = packed.expand(path.coef), path.intercept
         yield Path(coef, intercept if Y.shape[1] == 1 else intercept - intercept.mean(-1, keepdim=True))
 

@@ -21,11 +21,11 @@ from netloom.target.heads.design import Design
 from netloom.target.heads.path import Path, in_order
 from netloom.target.solve import cholesky
 
-__all__ = ["Bend", "Loss", "minimise", "walk"]
+__all__ = ["FORCING", "Bend", "Loss", "minimise", "walk"]
 
 NEWTON_STEPS = 50  # per penalty; 2 to 5 are usual
 INNER_STEPS = 40  # conjugate gradients per Newton step
-FORCING = 0.1  # inner steps stop when the residual has shrunk to this
+FORCING = 0.1  # inner steps stop when the residual has shrunk to this, if not told otherwise
 STALE = 8  # inner steps after which the preconditioner is built anew
 
 
@@ -62,14 +62,19 @@ def minimise(design: Design, loss: Loss, penalties: Tensor, tolerance: float, st
     return in_order(walk(design, loss, penalties, tolerance, start), penalties)
 
 
-def walk(design: Design, loss: Loss, penalties: Tensor, tolerance: float, start: Path | None = None) -> Iterator[Path]:
-    """The same one penalty at a time, from the largest down, solved when asked for: who has seen enough stops asking."""
+def walk(
+    design: Design, loss: Loss, penalties: Tensor, tolerance: float, start: Path | None = None, forcing: float = FORCING
+) -> Iterator[Path]:
+    """The same one penalty at a time, from the largest down, solved when asked for: who has seen enough stops asking.
+
+    ``forcing`` is the share of the residual that inner steps leave: a larger one takes fewer of them per Newton step.
+    """
     last: list[tuple[float, State]] = []
     gram: Tensor | None = None
     for index in torch.argsort(penalties, descending=True).tolist():
         penalty = float(penalties[index])
         state = _begin(design, loss, penalty, last, None if start is None else design.pack(start, index))
-        state, gram = _newton(design, loss, penalty, state, tolerance, gram)
+        state, gram = _newton(design, loss, penalty, state, tolerance, gram, forcing)
         last = [*last[-1:], (penalty, state)]
         coef, intercept = state.b.T[None, :-1], state.b.T[None, -1] * design.one
         yield Path(coef, intercept - design.mean @ coef)
@@ -108,7 +113,9 @@ def _begin(design: Design, loss: Loss, penalty: float, last: list[tuple[float, S
     return min(states, key=lambda s: s.objective)
 
 
-def _newton(design: Design, loss: Loss, penalty: float, state: State, tolerance: float, gram: Tensor | None) -> tuple[State, Tensor | None]:
+def _newton(
+    design: Design, loss: Loss, penalty: float, state: State, tolerance: float, gram: Tensor | None, forcing: float
+) -> tuple[State, Tensor | None]:
     """Newton steps until one promises less than the tolerance; the Gram matrix of a penalty before, None for a new one, and the one to
     go on with.
     """
@@ -123,7 +130,7 @@ def _newton(design: Design, loss: Loss, penalty: float, state: State, tolerance:
             gram, factor, own = design.gram(bend.shared, inner=True), None, True
         if factor is None:
             factor = cholesky(design.held(gram, penalty))
-        step, used = _conjugate(design, bend, penalty, gradient, factor)
+        step, used = _conjugate(design, bend, penalty, gradient, factor, forcing)
         if used > STALE and not own:  # what such a step promises says nothing
             gram = None
             continue
@@ -147,7 +154,7 @@ def _newton(design: Design, loss: Loss, penalty: float, state: State, tolerance:
     return state, gram
 
 
-def _conjugate(design: Design, bend: Bend, penalty: float, gradient: Tensor, factor: Tensor) -> tuple[Tensor, int]:
+def _conjugate(design: Design, bend: Bend, penalty: float, gradient: Tensor, factor: Tensor, forcing: float) -> tuple[Tensor, int]:
     """An inexact solution of ``Hessian step = -gradient`` in the inner precision, and how many products it took."""
     kind = factor.dtype
     size = gradient.abs().max().clamp(min=torch.finfo(gradient.dtype).tiny)
@@ -171,7 +178,7 @@ def _conjugate(design: Design, bend: Bend, penalty: float, gradient: Tensor, fac
         r = r - (rho / steep) * Hd
         z = torch.cholesky_solve(r.T, factor).T
         rho, before = float((r * z).sum()), rho
-        if not rho > FORCING**2 * first:
+        if not rho > forcing**2 * first:
             break
         d = z + (rho / before) * d
     return x.to(gradient.dtype) * size, used
