@@ -72,7 +72,9 @@ def _independent(model: RandomForestRegressor | ExtraTreesRegressor, values: np.
 
     Classes are values too: the variance of their one-hot columns is Gini's impurity, so the trees are those of a classifier, grown faster.
     """
-    targets = rows.head_targets
+    targets = rows.targets[:, np.argsort(rows.outputs, kind="stable")]
+    if rows.codes is not None and targets.shape[1] == 2:
+        targets = targets[:, 1:]  # the other one mirrors it
     return model.fit(values, targets if targets.shape[1] > 1 else targets[:, 0], rows.weight).estimators_
 
 
