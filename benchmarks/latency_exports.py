@@ -29,6 +29,7 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 from sklearn.compose import make_column_transformer
+from sklearn.datasets import make_classification
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
@@ -40,7 +41,7 @@ from netloom.export.onnx import to_onnx
 from netloom.export.python import to_python
 
 DATA = Path(netloom.__file__).parent / "data"
-TABLES = (("penguins", "species"), ("moneyball", "rs"))
+TABLES = (("penguins", "species"), ("moneyball", "rs"), ("1,000 rows of 20 numbers", "y"))
 GOALS = {"netloom predict_row": 30.0, "ONNX": 20.0, "C": 2.0}
 C_PROGRAM = """
 #define _POSIX_C_SOURCE 199309L
@@ -75,6 +76,15 @@ int main(void)
     return 0;
 }
 """
+
+
+def read(table):
+    """A bundled table, or one made of numbers only."""
+    path = DATA / f"{table}.csv"
+    if path.exists():
+        return pd.read_csv(path)
+    X, y = make_classification(1000, 20, n_informative=8, n_redundant=4, flip_y=0.05, random_state=0)
+    return pd.DataFrame(X, columns=[f"c{j}" for j in range(20)]).assign(y=np.where(y, "a", "b"))
 
 
 def pipelines(task, frame, y):
@@ -195,9 +205,10 @@ def c_microseconds(network, prepared, folder, repeats):
 
 
 def measure(table, target, repeats, load, fast):
-    frame = pd.read_csv(DATA / f"{table}.csv").dropna(subset=[target])
+    frame = read(table).dropna(subset=[target])
     task = netloom.Task.from_frame(frame, target=target)
-    network = netloom.fit(task, seed=0) if load is None else netloom.TargetNetwork.load(load / f"{table}.netloom")
+    saved = load and load / f"{table}.netloom"
+    network = netloom.TargetNetwork.load(saved) if saved and saved.exists() else netloom.fit(task, seed=0)
     features, y = task.frame, frame[target]
     with tempfile.TemporaryDirectory() as folder_name:
         folder = Path(folder_name)
@@ -226,7 +237,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=2000)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
-    parser.add_argument("--load", type=Path, help="folder with penguins.netloom and moneyball.netloom, fitted before (seed 0)")
+    parser.add_argument("--load", type=Path, help="folder with networks of the tables, fitted before (seed 0); others are fitted")
     parser.add_argument("--fast", action="store_true", help="without torch and Keras")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")

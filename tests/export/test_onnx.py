@@ -1,5 +1,6 @@
 """The ONNX graph takes the table as it is and predicts as the network does, in a process that has onnxruntime and nothing else."""
 
+import copy
 import datetime
 import json
 
@@ -7,6 +8,9 @@ import numpy as np
 import pytest
 
 from netloom.export import export
+from netloom.export.fuse import fuse
+from netloom.export.plan import make_plan
+from netloom.export.rules import take_out
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -121,3 +125,39 @@ def test_a_file_holds_no_zeros_that_its_reader_can_put_there(make, agrees, name)
         options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         agrees(session.run(None, fed(model, case))[-1], case)
+
+
+RULES = ["numbers, 2 classes", "numbers, value", "levels of one word list", "frequencies", "12 classes", "everything, 2 classes", "wide"]
+
+
+@pytest.mark.parametrize("heard", [False, True], ids=["cuts only by rules", "cuts by the readout too"])
+@pytest.mark.parametrize("as_made", [True, False], ids=["as made", "refined"])
+@pytest.mark.parametrize("name", RULES)
+def test_many_rules_stand_apart_and_say_the_same(monkeypatch, make, agrees, name, as_made, heard):
+    monkeypatch.setattr("netloom.export.rules.WORTH", 0)
+    monkeypatch.setattr("netloom.export.rules.A_GROUP", 8)
+    case = without_empty(copy.deepcopy(make(name)))
+    weights, rng = case.network.weights, np.random.default_rng(0)
+    cuts, rules = weights.layers[-2:]
+    if not as_made:
+        rules.__dict__.pop("gathered_onto", None)
+        rules.onto[rules.onto != 0] += rng.normal(size=np.count_nonzero(rules.onto)).astype(np.float32) / 3
+    if not heard:
+        end = len(weights.readout) - rules.width
+        weights.readout[end - cuts.width : end] = 0
+    plan = make_plan(case.network)
+    whole = fuse(plan, pairs=case.network.classes is not None)
+    fused, apart = take_out(whole, sum(len(view.slots) for view in plan.views))
+    assert len(apart.bias) == rules.width and len(apart.groups) > 1
+    assert len(apart.constant) + len(apart.others) <= 1 + cuts.width
+    assert len(apart.constant) == 1 if heard or name == "levels of one word list" else len(apart.constant) > 1
+    assert len(whole.bias) - len(fused.bias) == rules.width + len(apart.constant) - 1
+    model = to_onnx(case.network)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    agrees(session.run(None, fed(model, case))[-1], case)
+
+
+def test_few_rules_stay_among_the_other_neurons(make):
+    case = make("numbers, 2 classes")
+    fused = fuse(make_plan(case.network), pairs=True)
+    assert take_out(fused, 8) == (fused, None)

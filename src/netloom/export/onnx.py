@@ -24,6 +24,7 @@ from netloom.export.describe import as_json, class_names, describe
 from netloom.export.fuse import Fused, fuse, ramps
 from netloom.export.onnx_graph import Graph
 from netloom.export.plan import Plan, make_plan
+from netloom.export.rules import Rules, take_out
 from netloom.target.network import TargetNetwork
 from netloom.target.weights import CLIP
 
@@ -41,10 +42,10 @@ def to_onnx(network: TargetNetwork, *, grouped: bool = False, label: bool = True
     label : the most likely class is an output; without it only the chances are, and one row takes a tenth less
     """
     plan = make_plan(network)
-    fused = fuse(plan, pairs=network.classes is not None)
+    fused, rules = take_out(fuse(plan, pairs=network.classes is not None), sum(len(view.slots) for view in plan.views))
     graph = Graph()
     inputs = onnx_columns.read(graph, network, plan, grouped=grouped)
-    outputs = _outputs(graph, plan, fused, _features(graph, plan, inputs.numbers, inputs.order), inputs)
+    outputs = _outputs(graph, plan, fused, rules, _features(graph, plan, inputs.numbers, inputs.order), inputs)
     if network.classes is None:
         values = graph.add("Add", graph.add("Cast", outputs, to="double"), fused.shift[None])
         graph.output(values, "values", np.float64, fused.shift.shape)
@@ -158,8 +159,9 @@ def _column_by_column(
     return z, twice, graph.add("Concat", twice, steps, axis=1)
 
 
-def _outputs(graph: Graph, plan: Plan, fused: Fused, features: list[str], inputs: onnx_columns.Inputs) -> str:
+def _outputs(graph: Graph, plan: Plan, fused: Fused, rules: Rules | None, features: list[str], inputs: onnx_columns.Inputs) -> str:
     """Logits (n, C), or values (n, O) without their constant, float."""
+    z = features[0] if features else None
     total: Any = fused.bias.astype(np.float32)
     if inputs.codes is not None:
         table = fused.codes[inputs.rows] if len(fused.codes) else np.zeros((1, len(fused.bias)))
@@ -178,12 +180,30 @@ def _outputs(graph: Graph, plan: Plan, fused: Fused, features: list[str], inputs
     if features:
         seen = features[0] if len(features) == 1 else graph.add("Concat", *features, axis=1)
         total = graph.add("Gemm", seen, np.concatenate(weight).astype(np.float32), total)
-    edges = fused.edges
-    if len(edges) == 1:
-        return total
-    levels = graph.split(total, [*np.diff(edges).tolist(), len(fused.shift)])
-    hidden = graph.add("Relu", levels[0])
-    for level, onto in zip(levels[1:-1], fused.onto[:-1], strict=True):
-        neurons = graph.add("Relu", graph.add("Gemm", hidden, onto.astype(np.float32), level))
-        hidden = graph.add("Concat", hidden, neurons, axis=1)
-    return graph.add("Gemm", hidden, fused.onto[-1].astype(np.float32), levels[-1])
+    edges, nearest = fused.edges, None
+    if len(edges) > 1:
+        levels = graph.split(total, [*np.diff(edges).tolist(), len(fused.shift)])
+        hidden = nearest = graph.add("Relu", levels[0])
+        for level, onto in zip(levels[1:-1], fused.onto[:-1], strict=True):
+            neurons = graph.add("Relu", graph.add("Gemm", hidden, onto.astype(np.float32), level))
+            hidden = graph.add("Concat", hidden, neurons, axis=1)
+        total = graph.add("Gemm", hidden, fused.onto[-1].astype(np.float32), levels[-1])
+    return total if rules is None else _with_rules(graph, rules, z, nearest, total)
+
+
+def _with_rules(graph: Graph, rules: Rules, z: str | None, nearest: str | None, outputs: str) -> str:
+    """Outputs (n, O) and what rules add to them. What is gathered has a column per row of the table, so that many are gathered as lines."""
+    cuts = graph.add("Relu", graph.add("Gemm", z, rules.weight.astype(np.float32), rules.constant.astype(np.float32)))
+    if len(rules.others):
+        assert nearest is not None
+        cuts = graph.add("Concat", cuts, graph.add("Gather", nearest, rules.others.astype(np.int32), axis=1), axis=1)
+    cuts = graph.add("Transpose", cuts, perm=[1, 0])
+    unmet = []
+    for group in rules.groups:
+        heard = graph.add("Gather", cuts, group.inputs.astype(np.int32))  # (k, R, n)
+        if (group.numbers[group.numbers != 0] != -1).any():  # as rules are made they are all -1
+            heard = graph.add("Mul", heard, -group.numbers[:, :, None].astype(np.float32))
+        unmet.append(graph.add("ReduceSum", heard, np.array([0]), keepdims=0))
+    whole = unmet[0] if len(unmet) == 1 else graph.add("Concat", *unmet, axis=0)
+    met = graph.add("Relu", graph.add("Sub", rules.bias[:, None].astype(np.float32), whole))
+    return graph.add("Gemm", met, rules.readout.astype(np.float32), outputs, transA=1)

@@ -1,0 +1,124 @@
+"""Rules apart from the other neurons, where a matrix of them would be so many zeros that reading it takes most of the time.
+
+A rule reads a few of hundreds of cuts, and a cut only values; nothing but the outputs hears a rule. So they can be reckoned beside all
+else, with the cuts of every rule gathered, and added to the outputs at last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from netloom.export.fuse import Fused
+from netloom.target.weights import gathered
+
+__all__ = ["Group", "Rules", "take_out"]
+
+WORTH = 150_000  # numbers of matrices that are spared; with fewer, one row takes no less time with its cuts gathered
+MOST = 16  # cuts of a rule
+A_GROUP = 300  # gathered numbers that cost as much as two more operations
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Rules of about as many cuts: ``inputs`` and ``numbers`` (k, R); what fills up short ones reads the last cut, which is always 0."""
+
+    inputs: np.ndarray
+    numbers: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Rules:
+    """``relu(numbers of each group @ [cuts | others] + bias) @ readout`` is added to the outputs, ``cuts = relu(z @ weight + constant)``.
+
+    weight : (values, C), the last column is 0.  constant : (C,).  others : (Q,) neurons of the first depth that rules read as well.
+    bias : (R,) and readout : (R, O), in the order of the groups.
+    """
+
+    weight: np.ndarray
+    constant: np.ndarray
+    others: np.ndarray
+    groups: list[Group]
+    bias: np.ndarray
+    readout: np.ndarray
+
+
+def take_out(fused: Fused, values: int) -> tuple[Fused, Rules | None]:
+    """The network without rules and what only they read, and these; all of it and None where they are few.
+
+    Parameters
+    ----------
+    values : how many of the features come first and are values, not bent
+    """
+    edges = fused.edges
+    if len(edges) < 3 or not values:
+        return fused, None
+    H, first = int(edges[-1]), int(edges[1])
+    onto = np.zeros((H, len(fused.bias)))
+    for start, stop, link in zip(edges[1:], [*edges[2:], len(fused.bias)], fused.onto, strict=True):
+        onto[: len(link), start:stop] = link
+    looked_up = (fused.codes != 0).any(axis=0) | (fused.flags != 0).any(axis=0)
+    reads_table = looked_up | (fused.weight != 0).any(axis=0)
+    is_rule = ~reads_table[:H] & (onto[:, :H] == 0).all(axis=1) & (np.arange(H) >= first)
+    is_rule &= (onto[first:, :H] == 0).all(axis=0) & (np.count_nonzero(onto[:, :H], axis=0) <= MOST)
+    read = onto != 0
+    for_rules = read[:, :H][:, is_rule].any(axis=1) & ~read[:, :H][:, ~is_rule].any(axis=1) & ~read[:, H:].any(axis=1)
+    is_cut = for_rules & ~looked_up[:H] & (fused.weight[values:, :H] == 0).all(axis=0) & (np.arange(H) < first)
+    if is_cut.sum() * len(fused.weight) + is_rule.sum() * H < WORTH:
+        return fused, None
+    others = np.flatnonzero(read[:first, :H][:, is_rule].any(axis=1) & ~is_cut[:first])
+    kept = ~is_rule & ~is_cut
+    return _without(fused, onto, kept), _apart(fused, onto, np.flatnonzero(is_rule), np.flatnonzero(is_cut), others, kept, values)
+
+
+def _without(fused: Fused, onto: np.ndarray, kept: np.ndarray) -> Fused:
+    """Only the neurons that are kept; depths of which none are left go."""
+    H = len(kept)
+    widths = [int(kept[start:stop].sum()) for start, stop in zip(fused.edges[:-1], fused.edges[1:], strict=True)]
+    edges = np.concatenate([[0], np.cumsum([width for width in widths if width])]).astype(int)
+    columns = np.concatenate([np.flatnonzero(kept), np.arange(H, len(fused.bias))])
+    onto = onto[kept][:, columns]
+    links = [onto[:start, start:stop] for start, stop in zip(edges[1:-1], edges[2:], strict=True)]
+    return replace(
+        fused,
+        weight=fused.weight[:, columns],
+        codes=fused.codes[:, columns],
+        flags=fused.flags[:, columns],
+        bias=fused.bias[columns],
+        edges=edges,
+        onto=[*links, onto[:, edges[-1] :]] if len(edges) > 1 else [],
+    )
+
+
+def _apart(fused: Fused, onto: np.ndarray, rules: np.ndarray, cuts: np.ndarray, others: np.ndarray, kept: np.ndarray, values: int) -> Rules:
+    H, zero = len(kept), len(cuts)
+    place = np.full(H, -1)
+    place[cuts] = np.arange(zero)
+    place[others] = zero + 1 + np.arange(len(others))
+    count = np.count_nonzero(onto[:, rules], axis=0)
+    rules = rules[np.argsort(count, kind="stable")]
+    groups = []
+    for some in np.split(rules, _ends(np.sort(count))):
+        inputs, numbers = gathered(onto[:, some].T)
+        groups.append(Group(np.where(numbers == 0, zero, place[inputs]).T, numbers.T))
+    return Rules(
+        np.concatenate([fused.weight[:values, cuts], np.zeros((values, 1))], axis=1),
+        np.append(fused.bias[cuts], 0.0),
+        np.cumsum(kept)[others] - 1,
+        groups,
+        fused.bias[rules],
+        onto[rules, H:],
+    )
+
+
+def _ends(count: np.ndarray) -> list[int]:
+    """Where to part rules in order of their number of cuts, so that short ones are not filled up to the longest."""
+    if not len(count):
+        return []
+    ends = np.flatnonzero(np.diff(count)) + 1
+    spared = ends * (count[-1] - count[ends - 1])
+    if not len(ends) or spared.max() < A_GROUP:
+        return []
+    end = int(ends[spared.argmax()])
+    return [*_ends(count[:end]), end, *(end + e for e in _ends(count[end:]))]
