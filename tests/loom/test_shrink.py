@@ -51,7 +51,7 @@ def test_what_is_left_says_the_same(large, kind):
 def test_how_far_apart_is_the_definition(large, kind):
     weights, rows = large(kind, n=60)
     chances = kind == "classification"
-    imitated = Large.of(weights, rows, chances)
+    imitated, _ = Large.of(weights, rows, chances)
     other = replace(weights, readout=0.9 * weights.readout)
     said, heard = (w.features(imitated.X).astype(np.float64) @ w.readout + w.intercept for w in (weights, other))
     expected = 0.0
@@ -67,7 +67,7 @@ def test_how_far_apart_is_the_definition(large, kind):
 
 def test_made_up_rows_are_two_rows_and_half_the_weight(large):
     weights, rows = large("regression", n=60)
-    imitated = Large.of(weights, rows, chances=False)
+    imitated, _ = Large.of(weights, rows, chances=False)
     assert len(imitated.X) == 2000 and imitated.share[:60].sum() == pytest.approx(0.5)
     np.testing.assert_array_equal(imitated.X[:60], rows.X)
     made = imitated.X[60:].copy()
@@ -85,8 +85,9 @@ def test_made_up_rows_are_two_rows_and_half_the_weight(large):
 def test_what_a_feature_moves_is_what_its_loss_costs(large, n):
     """Without feature j, the penalised error of the best imitation grows by its weight squared over [H^-1]_jj: solved twice, in numpy."""
     weights, rows = large("regression", n=n)
-    imitated = Large.of(weights, rows, chances=False)
-    solved, mean, moves, apart = _imitate(tidy(weights), imitated, torch.float64)
+    imitated, _ = Large.of(weights, rows, chances=False)
+    solved, apart, told = _imitate(tidy(weights), imitated, tidy(weights).features(imitated.X), torch.float64)
+    _, moves = told()
     assert apart == pytest.approx(imitated.apart(solved), rel=1e-9)
     F = solved.features(imitated.X).astype(np.float64)
     deviation = np.sqrt(imitated.heed @ np.square(F) - np.square(imitated.heed @ F))
@@ -117,7 +118,7 @@ def test_a_budget_is_kept_and_imitation_beats_cutting(large, kind, share):
         cut = tidy(keep_neurons(weights, kept, mean))
         if bytes_of(cut) <= limit:
             break
-    assert apart < 0.5 * Large.of(weights, rows, chances).apart(cut)
+    assert apart < 0.5 * Large.of(weights, rows, chances)[0].apart(cut)
 
 
 def test_a_linear_model_always_stays(large):

@@ -51,17 +51,18 @@ class Large:
     chances: bool
 
     @classmethod
-    def of(cls, weights: Weights, rows: Rows, chances: bool) -> "Large":
-        """``weights`` on the rows of a task and on some made up from them."""
+    def of(cls, weights: Weights, rows: Rows, chances: bool) -> tuple["Large", np.ndarray]:
+        """``weights`` on the rows of a task and on some made up from them, and its features (n, p) there."""
         rows = rows.take(spread(rows, ROWS))
         X, share = _with_made_up_rows(rows)
         real = np.where(np.arange(len(X)) < rows.n, share, 0.0)
-        said = _outputs(weights, weights.features(X))
+        F = weights.features(X)
+        said = _outputs(weights, F)
         heed = share
         if chances:  # where chances are sure, an error in log odds moves them little
             p = np.exp(log_chances(said))
             heed = share * ((p * (1 - p)).sum(axis=1) + SURE)
-        return cls(X, share, heed / heed.sum(), real / real.sum(), said, chances)
+        return cls(X, share, heed / heed.sum(), real / real.sum(), said, chances), F
 
     def apart(self, weights: Weights) -> float:
         """How far a network is from the large one: Kullback-Leibler divergence in nats per row, or mean squared difference."""
@@ -92,24 +93,26 @@ def shrink(weights: Weights, rows: Rows, fits: Callable[[Weights], bool], *, cha
     -------
     The network, and how far from the large one it is on these rows (`Large.apart`)
     """
-    large = Large.of(weights, rows, chances)
-    best, now = None, tidy(weights)
+    now, best = tidy(weights), None
+    large, F = Large.of(now, rows, chances)
     if not fits(now):  # what hardly moves anything by itself goes first: the rest is cheaper to solve
-        now = _drop(now, *_alone(now, large), fits) or now
+        now, F = _drop(now, *_alone(now, large, F), fits) or now, None
     while True:
-        now, mean, moves, apart = _imitate(now, large, torch.float32)
+        F = now.features(large.X) if F is None else F
+        now, apart, told = _imitate(now, large, F, torch.float32)
         if fits(now):
             if best is not None and apart > same:
                 break
-            best = now
+            best = now, F
             if not same:
                 break
-        smaller = _drop(now, mean, moves, fits)
+        smaller = _drop(now, *told(), fits)
         if smaller is None:
             break
-        now = smaller
-    best, *_, apart = _imitate(now if best is None else best, large, torch.float64)
-    return best, apart
+        now, F = smaller, None
+    now, F = best or (now, F)
+    now, apart, _ = _imitate(now, large, F, torch.float64)
+    return now, apart
 
 
 def _outputs(weights: Weights, F: np.ndarray) -> np.ndarray:
@@ -143,9 +146,9 @@ def _with_made_up_rows(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([rows.X, X]), np.concatenate([share, share[one] / share[one].sum()]) / 2
 
 
-def _alone(weights: Weights, large: Large) -> tuple[np.ndarray, np.ndarray]:
-    """Means (p,) of the features, and how far outputs move without each of them (p,) if no other takes over."""
-    mean, deviation = moments([weights.features(large.X)], large.heed)
+def _alone(weights: Weights, large: Large, F: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means (p,) of the features F (n, p), and how far outputs move without each of them (p,) if no other takes over."""
+    mean, deviation = moments([F], large.heed)
     return mean, _moves(weights, deviation, deviation)
 
 
@@ -156,13 +159,14 @@ def _moves(weights: Weights, left: np.ndarray, deviation: np.ndarray) -> np.ndar
     return np.concatenate([direct[:first], importance(weights, direct, deviation)])
 
 
-def _imitate(weights: Weights, large: Large, precision: torch.dtype) -> tuple[Weights, np.ndarray, np.ndarray, float]:
-    """The readout moved to imitate the large network; means (p,) of the features, how far outputs move without each of them (p,), and how
-    far from the large network that is.
+def _imitate(
+    weights: Weights, large: Large, F: np.ndarray, precision: torch.dtype
+) -> tuple[Weights, float, Callable[[], tuple[np.ndarray, np.ndarray]]]:
+    """The readout of features F (n, p) moved to imitate the large network, and how far from it that is. Called, the last tells means (p,)
+    of the features, and how far outputs move without each of them (p,).
 
     Features that the readout does not read stay unread.
     """
-    F = weights.features(large.X)
     mean, deviation = moments([F], large.heed)
     read = read_rows(weights.readout)
     readout = weights.readout.astype(np.float64)
@@ -174,22 +178,29 @@ def _imitate(weights: Weights, large: Large, precision: torch.dtype) -> tuple[We
     readout[read] += moved / scale[:, None]
     readout = halved(readout) if readout.shape[1] > FEW else readout.astype(np.float32)
     intercept = large.real @ (large.said - _times(F, readout))  # on the training rows, outputs are right in the mean
-    left = np.zeros(len(mean))  # what is left of each feature when the others have explained what they can
-    left[read] = scale * np.sqrt(own)
     weights = replace(weights, readout=readout, intercept=intercept.astype(np.float32))
-    return weights, mean, _moves(weights, left, deviation), large.between(_outputs(weights, F))
+
+    def told() -> tuple[np.ndarray, np.ndarray]:
+        left = np.zeros(len(mean))  # what is left of each feature when the others have explained what they can
+        left[read] = scale * np.sqrt(own())
+        return mean, _moves(weights, left, deviation)
+
+    return weights, large.between(_outputs(weights, F)), told
 
 
-def _ridge(A: torch.Tensor, T: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Ridge coefficients (p, O) of T (n, O) on A (n, p), and `1 / [(A'A + HELD)^-1]_jj` (p,), through the smaller of n and p."""
+def _ridge(A: torch.Tensor, T: torch.Tensor) -> tuple[np.ndarray, Callable[[], np.ndarray]]:
+    """Ridge coefficients (p, O) of T (n, O) on A (n, p), and what gives `1 / [(A'A + HELD)^-1]_jj` (p,), through the smaller of n and p."""
     n, p = A.shape
     held = A.new_tensor(HELD)
+    factor = cholesky(add_diagonal(gram(A if p <= n else A.mT), held))
     if p <= n:
-        factor = cholesky(add_diagonal(gram(A), held))
-        return torch.cholesky_solve(A.mT @ T, factor).numpy(), 1 / torch.cholesky_inverse(factor).diagonal().numpy()
-    factor = cholesky(add_diagonal(gram(A.mT), held))
-    explained = torch.linalg.solve_triangular(factor, A, upper=False).square().sum(0)  # (p,) of each feature by all, itself too
-    return (A.mT @ torch.cholesky_solve(T, factor)).numpy(), (HELD / (1 - explained).clamp(min=1e-12)).numpy()
+        return torch.cholesky_solve(A.mT @ T, factor).numpy(), lambda: 1 / torch.cholesky_inverse(factor).diagonal().numpy()
+
+    def own() -> np.ndarray:
+        explained = torch.linalg.solve_triangular(factor, A, upper=False).square().sum(0)  # (p,) of each feature by all, itself too
+        return (HELD / (1 - explained).clamp(min=1e-12)).numpy()
+
+    return (A.mT @ torch.cholesky_solve(T, factor)).numpy(), own
 
 
 def _drop(weights: Weights, mean: np.ndarray, moves: np.ndarray, fits: Callable[[Weights], bool]) -> Weights | None:
