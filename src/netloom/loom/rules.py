@@ -39,7 +39,8 @@ def rule_layers(rows: Rows, view: View, at: int, first: int, seed: int, part: st
     read = rows.take(spread(rows, READ_ROWS[part]))
     values = view.values(read.X)
     order = np.argsort(rows.columns[view.columns], kind="stable")
-    trees = GROWN[part](values[:, order], read, seed)
+    with config_context(assume_finite=True, skip_parameter_validation=True):  # for every one of a hundred trees
+        trees = GROWN[part](values[:, order], read, seed)
     seen = [np.unique(column) for column in values.T]
     leaves = list(dict.fromkeys(leaf for tree in trees for leaf in _leaves(tree, order, seen)))
     cuts = list(dict.fromkeys(cut for leaf in leaves for cut in leaf))
@@ -82,15 +83,15 @@ def _independent(
         targets = targets[:, 1:]  # the other one mirrors it
     X, Y = np.ascontiguousarray(values, np.float32), np.ascontiguousarray(targets, np.float64)
     share, seeds, grown = rows.weight / rows.weight.sum(), np.random.RandomState(seed), []
-    with config_context(assume_finite=True, skip_parameter_validation=True):
-        for _ in range(count):
-            one = copy(tree)
-            one.random_state = seeds.randint(np.iinfo(np.int32).max)
-            weight = rows.weight
-            if resampled:
-                drawn = np.random.RandomState(one.random_state).choice(rows.n, rows.n, p=share)
-                weight = np.bincount(drawn, minlength=rows.n).astype(np.float64)
-            grown.append(one.fit(X, Y, weight, check_input=False))
+    whole = None if (rows.weight == 1).all() else rows.weight
+    for _ in range(count):
+        one = copy(tree)
+        one.random_state = seeds.randint(np.iinfo(np.int32).max)
+        weight = whole
+        if resampled:
+            drawn = np.random.RandomState(one.random_state).choice(rows.n, rows.n, p=share)
+            weight = np.bincount(drawn, minlength=rows.n).astype(np.float64)
+        grown.append(one.fit(X, Y, weight, check_input=False))
     return grown
 
 
