@@ -6,7 +6,7 @@ So the order in which columns and classes come, and the unit of a column, never 
 import numpy as np
 from scipy.special import ndtri
 
-__all__ = ["content_keys", "mix", "normals", "row_keys", "uniforms"]
+__all__ = ["content_keys", "met", "mix", "normals", "row_keys", "told_apart", "uniforms"]
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
@@ -32,6 +32,42 @@ def content_keys(ranks: np.ndarray, rows: np.ndarray) -> np.ndarray:
     for j in range(ranks.shape[1]):
         keys[j] = mix(ranks[:, j].astype(np.uint64) * GOLDEN + rows).sum(dtype=np.uint64)
     return mix(keys)
+
+
+def told_apart(ranks: np.ndarray, targets: np.ndarray, weight: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Keys of rows (n,), columns (d,) and outputs (O,) of a table: ranks (n, d), targets (n, O), weight (n,), keys of the rows so far (n,).
+
+    Rows whose values are those of another row in other columns have its key, and columns that differ by such rows share theirs, until what
+    each meets tells them apart (colour refinement, Weisfeiler & Leman 1968). Keys of columns and outputs stay where that finds no more.
+    """
+    columns, outputs = content_keys(ranks, rows), content_keys(targets, rows)
+    own = rows + mix(_weight_ranks(weight))
+    while True:
+        rows = mix(own + met(ranks, columns) + met(targets, outputs))
+        known = _distinct(columns, outputs)
+        if known == len(columns) + len(outputs):
+            return rows, columns, outputs
+        finer = content_keys(ranks, rows), content_keys(targets, rows)
+        if _distinct(*finer) == known:
+            return rows, columns, outputs
+        columns, outputs = finer
+
+
+def _distinct(*keys: np.ndarray) -> int:
+    return sum(len(np.unique(some)) for some in keys)
+
+
+def met(ranks: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """A key per row (n,) of what it has of which column, given by its key (d,), in whatever order these come."""
+    key = np.zeros(len(ranks), dtype=np.uint64)
+    for j in range(ranks.shape[1]):
+        key += mix(mix(ranks[:, j].astype(np.uint64) * GOLDEN + np.uint64(1)) + columns[j])
+    return key
+
+
+def _weight_ranks(weight: np.ndarray) -> np.ndarray:
+    """Which of the sorted weights each is, but for their rounding."""
+    return np.unique(np.round(weight / weight.mean(), 6), return_inverse=True)[1].astype(np.uint64)
 
 
 def uniforms(keys: np.ndarray, count: int, seed: int) -> np.ndarray:

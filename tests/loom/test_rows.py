@@ -1,0 +1,81 @@
+"""Rows in canonical form: the same whatever order rows, columns and classes come in, also where few values make many rows alike."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from netloom import Task
+from netloom.loom.keys import content_keys, row_keys
+from netloom.loom.rows import canonical_rows
+from netloom.tasks import Schema
+
+
+def rows_of(frame, y, weight=None):
+    kind = "regression" if np.asarray(y).dtype.kind == "f" else "classification"
+    task = Task.from_frame(frame, target=y, weight=weight, kind=kind)
+    return canonical_rows(Schema.learn(task.frame, named=task.named).encode(task.frame), task), task
+
+
+def by_key(rows):
+    """Values and targets with columns and outputs in the order of their keys."""
+    return rows.X[:, np.argsort(rows.columns)], rows.targets[:, np.argsort(rows.outputs)]
+
+
+COLUMNS = {
+    "truth values": lambda rng, n: rng.random(n) < rng.uniform(0.2, 0.8),
+    "few whole numbers": lambda rng, n: rng.integers(0, 3, n),
+    "words": lambda rng, n: rng.choice(list("abcd"), n),
+    "numbers": lambda rng, n: rng.normal(size=n),
+}
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["alike", "weighted"])
+@pytest.mark.parametrize("classes", [0, 2, 3])
+@pytest.mark.parametrize("kind", COLUMNS)
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10_000), n=st.integers(20, 120), d=st.integers(2, 5))
+def test_order_and_names_do_not_matter(kind, classes, weighted, seed, n, d):
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({f"c{j}": COLUMNS[kind](rng, n) for j in range(d)})
+    y = (
+        rng.normal(size=n)
+        if not classes
+        else np.array(["u", "v", "w"])[np.append(np.arange(classes), rng.integers(classes, size=n - classes))]
+    )
+    weight = rng.choice([0.1, 0.3, 0.7, 1.9], n) if weighted else None
+    first, _ = rows_of(frame, y, weight)
+    shuffled, columns = rng.permutation(n), rng.permutation(d)
+    named = {"u": "z", "v": "b", "w": "a"}
+    other = y[shuffled] if not classes else np.array([named[label] for label in y[shuffled]])
+    second, _ = rows_of(frame.iloc[shuffled, columns].reset_index(drop=True), other, None if weight is None else weight[shuffled])
+    np.testing.assert_array_equal(np.sort(first.columns), np.sort(second.columns))
+    np.testing.assert_array_equal(np.sort(first.outputs), np.sort(second.outputs))
+    for one, two in zip(by_key(first), by_key(second), strict=True):
+        np.testing.assert_array_equal(one, two) if classes else np.testing.assert_allclose(one, two, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(first.weight, second.weight, rtol=1e-12)
+    np.testing.assert_array_equal(first.times, second.times)
+
+
+def test_columns_that_only_the_target_tells_apart_have_keys_of_their_own():
+    """Every row of a full cube is one of others in another order of columns."""
+    cube = np.array(np.meshgrid(*[[0, 1]] * 4)).reshape(4, -1).T
+    y = (cube @ [0, 1, 3, 7]).astype(float)
+    rows, _ = rows_of(pd.DataFrame(cube), y)
+    assert len(np.unique(content_keys(cube, row_keys(cube)))) == 1
+    assert len(np.unique(rows.columns)) == 4
+
+
+def test_keys_of_columns_that_differ_at_once_are_those_of_their_content():
+    X = np.random.default_rng(0).normal(size=(50, 4))
+    rows, _ = rows_of(pd.DataFrame(X), np.arange(50) % 3)
+    ranks = rows.X.argsort(axis=0).argsort(axis=0)
+    np.testing.assert_array_equal(rows.columns, content_keys(ranks, row_keys(ranks)))
+    np.testing.assert_array_equal(rows.X, X[np.argsort(row_keys(X.argsort(axis=0).argsort(axis=0)))])
+
+
+def test_columns_of_the_same_content_share_a_key():
+    X = np.random.default_rng(0).integers(0, 4, (60, 3))
+    rows, _ = rows_of(pd.DataFrame(np.concatenate([X, X[:, :1]], axis=1)), np.arange(60) % 2)
+    assert rows.columns[0] == rows.columns[3] and len(np.unique(rows.columns)) == 3
