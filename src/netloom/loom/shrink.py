@@ -96,9 +96,9 @@ def shrink(weights: Weights, rows: Rows, fits: Callable[[Weights], bool], *, cha
     now, best = tidy(weights), None
     large, F = Large.of(now, rows, chances)
     if not fits(now):  # what hardly moves anything by itself goes first: the rest is cheaper to solve
-        now, F = _drop(now, *_alone(now, large, F), fits) or now, None
+        now = _drop(now, *_alone(now, large, F), fits) or now
+        F = now.features(large.X)
     while True:
-        F = now.features(large.X) if F is None else F
         now, apart, told = _imitate(now, large, F, torch.float32)
         if fits(now):
             if best is not None and apart > same:
@@ -109,7 +109,7 @@ def shrink(weights: Weights, rows: Rows, fits: Callable[[Weights], bool], *, cha
         smaller = _drop(now, *told(), fits)
         if smaller is None:
             break
-        now, F = smaller, None
+        now, F = smaller, smaller.features(large.X)
     now, F = best or (now, F)
     now, apart, _ = _imitate(now, large, F, torch.float64)
     return now, apart
