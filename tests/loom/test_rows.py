@@ -15,7 +15,7 @@ from netloom.tasks import Schema
 def rows_of(frame, y, weight=None):
     kind = "regression" if np.asarray(y).dtype.kind == "f" else "classification"
     task = Task.from_frame(frame, target=y, weight=weight, kind=kind)
-    return canonical_rows(Schema.learn(task.frame, named=task.named).encode(task.frame), task), task
+    return canonical_rows(Schema.learn(task.frame, named=task.named).encode(task.frame), task)
 
 
 def by_key(rows):
@@ -39,17 +39,15 @@ COLUMNS = {
 def test_order_and_names_do_not_matter(kind, classes, weighted, seed, n, d):
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame({f"c{j}": COLUMNS[kind](rng, n) for j in range(d)})
-    y = (
-        rng.normal(size=n)
-        if not classes
-        else np.array(["u", "v", "w"])[np.append(np.arange(classes), rng.integers(classes, size=n - classes))]
-    )
+    y = rng.normal(size=n)
+    if classes:
+        y = np.array(["u", "v", "w"])[np.append(np.arange(classes), rng.integers(classes, size=n - classes))]
     weight = rng.choice([0.1, 0.3, 0.7, 1.9], n) if weighted else None
-    first, _ = rows_of(frame, y, weight)
+    first = rows_of(frame, y, weight)
     shuffled, columns = rng.permutation(n), rng.permutation(d)
     named = {"u": "z", "v": "b", "w": "a"}
     other = y[shuffled] if not classes else np.array([named[label] for label in y[shuffled]])
-    second, _ = rows_of(frame.iloc[shuffled, columns].reset_index(drop=True), other, None if weight is None else weight[shuffled])
+    second = rows_of(frame.iloc[shuffled, columns].reset_index(drop=True), other, None if weight is None else weight[shuffled])
     np.testing.assert_array_equal(np.sort(first.columns), np.sort(second.columns))
     np.testing.assert_array_equal(np.sort(first.outputs), np.sort(second.outputs))
     for one, two in zip(by_key(first), by_key(second), strict=True):
@@ -62,14 +60,14 @@ def test_columns_that_only_the_target_tells_apart_have_keys_of_their_own():
     """Every row of a full cube is one of others in another order of columns."""
     cube = np.array(np.meshgrid(*[[0, 1]] * 4)).reshape(4, -1).T
     y = (cube @ [0, 1, 3, 7]).astype(float)
-    rows, _ = rows_of(pd.DataFrame(cube), y)
+    rows = rows_of(pd.DataFrame(cube), y)
     assert len(np.unique(content_keys(cube, row_keys(cube)))) == 1
     assert len(np.unique(rows.columns)) == 4
 
 
 def test_keys_of_columns_that_differ_at_once_are_those_of_their_content():
     X = np.random.default_rng(0).normal(size=(50, 4))
-    rows, _ = rows_of(pd.DataFrame(X), np.arange(50) % 3)
+    rows = rows_of(pd.DataFrame(X), np.arange(50) % 3)
     ranks = rows.X.argsort(axis=0).argsort(axis=0)
     np.testing.assert_array_equal(rows.columns, content_keys(ranks, row_keys(ranks)))
     np.testing.assert_array_equal(rows.X, X[np.argsort(row_keys(X.argsort(axis=0).argsort(axis=0)))])
@@ -77,5 +75,5 @@ def test_keys_of_columns_that_differ_at_once_are_those_of_their_content():
 
 def test_columns_of_the_same_content_share_a_key():
     X = np.random.default_rng(0).integers(0, 4, (60, 3))
-    rows, _ = rows_of(pd.DataFrame(np.concatenate([X, X[:, :1]], axis=1)), np.arange(60) % 2)
+    rows = rows_of(pd.DataFrame(np.concatenate([X, X[:, :1]], axis=1)), np.arange(60) % 2)
     assert rows.columns[0] == rows.columns[3] and len(np.unique(rows.columns)) == 3

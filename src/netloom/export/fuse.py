@@ -20,7 +20,7 @@ class Fused:
 
     features : [z | cos 2z | min((2z)^2, 28) | tanh 2z | steps], each of all views.
     edges : (levels + 1,) columns of ``total`` where the neurons of each depth begin, the last is where the outputs do.
-    onto : per depth after the first, and at last for the outputs: from all neurons before (their number, H).
+    onto : (H, E) from every neuron to those of later depths and to the outputs.
     shift : (O,) added to outputs.
     """
 
@@ -29,7 +29,7 @@ class Fused:
     flags: np.ndarray
     bias: np.ndarray
     edges: np.ndarray
-    onto: list[np.ndarray]
+    onto: np.ndarray
     shift: np.ndarray
 
 
@@ -66,8 +66,7 @@ def fuse(plan: Plan, *, pairs: bool) -> Fused:
     elif O == 1:
         weight, codes, flags, onto = (np.concatenate([m[:, :H], -m[:, H:] / 2, m[:, H:] / 2], axis=1) for m in (weight, codes, flags, onto))
         bias, shift = np.concatenate([bias[:H], -bias[H:] / 2, bias[H:] / 2]), np.zeros(2)
-    links = [onto[: edges[i], edges[i] : edges[i + 1]] for i in range(1, levels)]
-    return Fused(weight, codes, flags, bias, edges, [*links, onto[:, H:]] if levels else [], shift)
+    return Fused(weight, codes, flags, bias, edges, onto, shift)
 
 
 def _side_by_side(plan: Plan, weight: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

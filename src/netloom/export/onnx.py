@@ -184,10 +184,11 @@ def _outputs(graph: Graph, plan: Plan, fused: Fused, rules: Rules | None, featur
     if len(edges) > 1:
         levels = graph.split(total, [*np.diff(edges).tolist(), len(fused.shift)])
         hidden = nearest = graph.add("Relu", levels[0])
-        for level, onto in zip(levels[1:-1], fused.onto[:-1], strict=True):
-            neurons = graph.add("Relu", graph.add("Gemm", hidden, onto.astype(np.float32), level))
+        onto = fused.onto.astype(np.float32)
+        for level, start, stop in zip(levels[1:-1], edges[1:-1], edges[2:], strict=True):
+            neurons = graph.add("Relu", graph.add("Gemm", hidden, onto[:start, start:stop], level))
             hidden = graph.add("Concat", hidden, neurons, axis=1)
-        total = graph.add("Gemm", hidden, fused.onto[-1].astype(np.float32), levels[-1])
+        total = graph.add("Gemm", hidden, onto[:, edges[-1] :], levels[-1])
     return total if rules is None else _with_rules(graph, rules, z, nearest, total)
 
 

@@ -54,10 +54,7 @@ def take_out(fused: Fused, values: int) -> tuple[Fused, Rules | None]:
     edges = fused.edges
     if len(edges) < 3 or not values:
         return fused, None
-    H, first = int(edges[-1]), int(edges[1])
-    onto = np.zeros((H, len(fused.bias)))
-    for start, stop, link in zip(edges[1:], [*edges[2:], len(fused.bias)], fused.onto, strict=True):
-        onto[: len(link), start:stop] = link
+    H, first, onto = int(edges[-1]), int(edges[1]), fused.onto
     looked_up = (fused.codes != 0).any(axis=0) | (fused.flags != 0).any(axis=0)
     reads_table = looked_up | (fused.weight != 0).any(axis=0)
     is_rule = ~reads_table[:H] & (onto[:, :H] == 0).all(axis=1) & (np.arange(H) >= first)
@@ -69,30 +66,26 @@ def take_out(fused: Fused, values: int) -> tuple[Fused, Rules | None]:
         return fused, None
     others = np.flatnonzero(read[:first, :H][:, is_rule].any(axis=1) & ~is_cut[:first])
     kept = ~is_rule & ~is_cut
-    return _without(fused, onto, kept), _apart(fused, onto, np.flatnonzero(is_rule), np.flatnonzero(is_cut), others, kept, values)
+    return _without(fused, kept), _apart(fused, np.flatnonzero(is_rule), np.flatnonzero(is_cut), others, kept, values)
 
 
-def _without(fused: Fused, onto: np.ndarray, kept: np.ndarray) -> Fused:
+def _without(fused: Fused, kept: np.ndarray) -> Fused:
     """Only the neurons that are kept; depths of which none are left go."""
-    H = len(kept)
     widths = [int(kept[start:stop].sum()) for start, stop in zip(fused.edges[:-1], fused.edges[1:], strict=True)]
-    edges = np.concatenate([[0], np.cumsum([width for width in widths if width])]).astype(int)
-    columns = np.concatenate([np.flatnonzero(kept), np.arange(H, len(fused.bias))])
-    onto = onto[kept][:, columns]
-    links = [onto[:start, start:stop] for start, stop in zip(edges[1:-1], edges[2:], strict=True)]
+    columns = np.concatenate([np.flatnonzero(kept), np.arange(len(kept), len(fused.bias))])
     return replace(
         fused,
         weight=fused.weight[:, columns],
         codes=fused.codes[:, columns],
         flags=fused.flags[:, columns],
         bias=fused.bias[columns],
-        edges=edges,
-        onto=[*links, onto[:, edges[-1] :]] if len(edges) > 1 else [],
+        edges=np.concatenate([[0], np.cumsum([width for width in widths if width])]).astype(int),
+        onto=fused.onto[kept][:, columns],
     )
 
 
-def _apart(fused: Fused, onto: np.ndarray, rules: np.ndarray, cuts: np.ndarray, others: np.ndarray, kept: np.ndarray, values: int) -> Rules:
-    H, zero = len(kept), len(cuts)
+def _apart(fused: Fused, rules: np.ndarray, cuts: np.ndarray, others: np.ndarray, kept: np.ndarray, values: int) -> Rules:
+    H, zero, onto = len(kept), len(cuts), fused.onto
     place = np.full(H, -1)
     place[cuts] = np.arange(zero)
     place[others] = zero + 1 + np.arange(len(others))
@@ -114,11 +107,11 @@ def _apart(fused: Fused, onto: np.ndarray, rules: np.ndarray, cuts: np.ndarray, 
 
 def _ends(count: np.ndarray) -> list[int]:
     """Where to part rules in order of their number of cuts, so that short ones are not filled up to the longest."""
-    if not len(count):
-        return []
     ends = np.flatnonzero(np.diff(count)) + 1
+    if not len(ends):
+        return []
     spared = ends * (count[-1] - count[ends - 1])
-    if not len(ends) or spared.max() < A_GROUP:
+    if spared.max() < A_GROUP:
         return []
     end = int(ends[spared.argmax()])
     return [*_ends(count[:end]), end, *(end + e for e in _ends(count[end:]))]
