@@ -7,6 +7,7 @@ another type), columns are scaled in double, as years and dates need it. Every p
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,13 +22,14 @@ from netloom.target.weights import CLIP, gathered
 __all__ = ["to_c", "write"]
 
 WIDTH = 120
-DENSE = 12  # a processor adds that many numbers in a row in the time of one that stands alone
+DENSE = 7  # a processor adds that many numbers in a row in the time of one that it looks up
 
 
 def to_c(network: TargetNetwork, name: str = "model") -> str:
     """The text of a header whose functions and constants begin with ``name``."""
     plan = make_plan(network)
     document = describe(network, plan)
+    plan = _longest_first(plan)
     labels = class_names(network)
     numbers = [f"   numbers[{i}]  {_comment(entry['name'])}" for i, entry in enumerate(document["numbers"])]
     codes = []
@@ -99,7 +101,7 @@ def _arrays(name: str, plan: Plan) -> list[str]:
     for t, part in enumerate([*plan.layers, plan.readout]):
         for key, matrix in _matrices(plan, part).items():
             if isinstance(matrix, Sparse):
-                found += [_array(f"{name}_l{t}_{key}_{end}", getattr(matrix, end), "int") for end in ("from_", "to")]
+                found.append(_array(f"{name}_l{t}_{key}_from", matrix.from_, "int"))
                 matrix = matrix.numbers
             found.append(_array(f"{name}_l{t}_{key}", matrix, "NETLOOM_REAL"))
         found.append(_array(f"{name}_l{t}_bias", part.bias, "double" if part is plan.readout else "NETLOOM_REAL"))
@@ -107,30 +109,53 @@ def _arrays(name: str, plan: Plan) -> list[str]:
 
 
 class Sparse(NamedTuple):
-    """The numbers of a matrix that are not 0, the row each stands in (an input) and the column (an output)."""
+    """The numbers of a matrix that are not 0 and the row each stands in (an input): the first of every output, then the second, each time
+    of the ``counts[k]`` first outputs; the few that have none hold a 0."""
 
     numbers: np.ndarray
     from_: np.ndarray
-    to: np.ndarray
+    counts: tuple[int, ...]
+
+
+def _longest_first(plan: Plan) -> Plan:
+    """The neurons of every layer in order of how many earlier ones they read, so that the sums of a sparse matrix are not scattered."""
+    layers: list[Part] = []
+    orders: list[np.ndarray] = []
+    for part in [*plan.layers, plan.readout]:
+        heard = np.concatenate([np.zeros(0, int), *(edge + orders[e] for e, edge in zip(part.earlier, _edges(plan, part), strict=True))])
+        onto = part.onto[heard]
+        order = np.arange(part.width) if part is plan.readout else np.argsort(-np.count_nonzero(onto, axis=0), kind="stable")
+        columns = {key: getattr(part, key)[:, order] for key in ("weight", "codes", "flags")}
+        layers.append(replace(part, **columns, bias=part.bias[order], onto=onto[:, order]))
+        orders.append(order)
+    return replace(plan, layers=tuple(layers[:-1]), readout=layers[-1])
+
+
+def _edges(plan: Plan, part: Part) -> list[int]:
+    """Where the rows of each earlier layer begin in ``part.onto``."""
+    return np.cumsum([0, *(plan.layers[e].width for e in part.earlier)])[:-1].tolist()
 
 
 def _matrices(plan: Plan, part: Part) -> dict[str, np.ndarray | Sparse]:
     """Those of a part that are not all 0, in the order in which they are read: a row per input, or per output where these are few."""
     products = {"weight": _by_step(plan, part)}
-    at = 0
-    for e in part.earlier:
+    for e, at in zip(part.earlier, _edges(plan, part), strict=True):
         products[f"onto{e}"] = part.onto[at : at + plan.layers[e].width]
-        at += plan.layers[e].width
+    products |= {"codes": part.codes, "flags": part.flags}
     found: dict[str, np.ndarray | Sparse] = {}
     for key, matrix in products.items():
-        if DENSE * np.count_nonzero(matrix) < matrix.size:
+        if not matrix.any():
+            continue
+        if key in ("codes", "flags"):  # read row by row
+            found[key] = matrix
+        elif DENSE * np.count_nonzero(matrix) < matrix.size:
             places, numbers = (x.T for x in gathered(matrix.T))
-            nth, to = np.nonzero(numbers)  # the first of every output, then the second: no sum waits for the one before it
-            found[key] = Sparse(numbers[nth, to], places[nth, to], to)
+            counts = tuple(int(np.flatnonzero(row)[-1]) + 1 for row in numbers)
+            numbers, places = (np.concatenate([x[k, :n] for k, n in enumerate(counts)]) for x in (numbers, places))
+            found[key] = Sparse(numbers, places, counts)
         else:
             found[key] = matrix.T if part.width < 8 else matrix
-    found |= {"codes": part.codes, "flags": part.flags}
-    return {key: m for key, m in found.items() if (m.numbers.size if isinstance(m, Sparse) else m.any())}
+    return found
 
 
 def _by_step(plan: Plan, part: Part) -> np.ndarray:
@@ -204,7 +229,8 @@ def _steps(name: str, plan: Plan, classes: int) -> list[str]:
         for key, (where, count) in inputs.items():
             matrix = held.get(key)
             if isinstance(matrix, Sparse):
-                lines.append(f"netloom_sparse({p}_{key}, {p}_{key}_from_, {p}_{key}_to, {len(matrix.numbers)}, {where}, {a});")
+                for at, count in zip(np.cumsum((0, *matrix.counts)), matrix.counts, strict=False):
+                    lines.append(f"netloom_sparse({p}_{key} + {at}, {p}_{key}_from + {at}, {where}, {a}, {count});")
             elif matrix is not None:
                 lines.append(f"{product}({p}_{key}, {where}, {count}, {a}, {H});")
         if not last:

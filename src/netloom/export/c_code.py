@@ -129,12 +129,12 @@ static inline void netloom_many(const NETLOOM_REAL *restrict w, const NETLOOM_RE
         for (j = 0; j < h; j++) a[j] += x[i] * w[j];
 }
 
-/* a += x @ w, where only n numbers of w are not 0: w[i] leads from x[from[i]] to a[to[i]]. */
-static inline void netloom_sparse(const NETLOOM_REAL *w, const int *from, const int *to, int n, const NETLOOM_REAL *restrict x,
-    NETLOOM_REAL *restrict a)
+/* a += w * x[from] for the first h: one number of a matrix of few per output. */
+static inline void netloom_sparse(const NETLOOM_REAL *restrict w, const int *restrict from, const NETLOOM_REAL *restrict x,
+    NETLOOM_REAL *restrict a, int h)
 {
-    int i;
-    for (i = 0; i < n; i++) a[to[i]] += w[i] * x[from[i]];
+    int j;
+    for (j = 0; j < h; j++) a[j] += w[j] * x[from[j]];
 }
 
 /* a += w @ x, w (h, n), h small: eight sums side by side. */
