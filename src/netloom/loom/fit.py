@@ -81,7 +81,7 @@ def fit(
 
     tell(0.0, f"reading {task.n} rows")
     schema = Schema.learn(task.frame, named=task.named)
-    rows = canonical_rows(schema.encode(task.frame), task)
+    rows = canonical_rows(schema.encode(task.frame), task, schema.levels)
     tried = occurring(rows, FOLDS)
     tried = tried.take(spread(tried, CHOOSE_ROWS))
     candidates: list[Candidate] = []

@@ -11,6 +11,7 @@ from netloom.errors import DataError
 from netloom.loom.batch import one_hot
 from netloom.loom.keys import met, row_keys, told_apart
 from netloom.tasks import Task
+from netloom.tasks.schema import Levels
 
 __all__ = ["Rows", "canonical_rows", "folds_of", "occurring", "spread"]
 
@@ -22,7 +23,8 @@ class Rows:
     """X (n, d) encoded; targets (n, O) one-hot or z-scored; weight (n,) with mean 1; times (n,) how often each row occurs; codes (n,)
     classes or None.
 
-    centre, scale (O,) bring z-scored targets back to their own unit; columns (d,) and outputs (O,) are keys of their content.
+    centre, scale (O,) bring z-scored targets back to their own unit; columns (d,) and outputs (O,) are keys of their content; levels are
+    those of `netloom.tasks.schema.Schema`.
     """
 
     X: np.ndarray
@@ -35,6 +37,7 @@ class Rows:
     scale: np.ndarray
     columns: np.ndarray
     outputs: np.ndarray
+    levels: Levels
 
     @property
     def n(self) -> int:
@@ -52,8 +55,8 @@ class Rows:
         return self.targets[:, 1:] if self.codes is not None and self.targets.shape[1] == 2 else self.targets
 
 
-def canonical_rows(X: np.ndarray, task: Task) -> Rows:
-    """Canonical rows of ``task`` whose input columns are encoded as X (n, d).
+def canonical_rows(X: np.ndarray, task: Task, levels: Levels = ()) -> Rows:
+    """Canonical rows of ``task`` whose input columns are encoded as X (n, d), some of them the ``levels`` of categories.
 
     Raises
     ------
@@ -81,7 +84,7 @@ def canonical_rows(X: np.ndarray, task: Task) -> Rows:
         if len(np.unique(codes)) < 2:
             raise DataError("the target holds a single class among rows of weight above 0; at least two are needed")
         classes = task.outputs
-        return Rows(X, targets[order], weight, times, codes, task.kind, np.zeros(classes), np.ones(classes), columns, outputs)
+        return Rows(X, targets[order], weight, times, codes, task.kind, np.zeros(classes), np.ones(classes), columns, outputs, levels)
     if len(X) < 2:
         raise DataError("all rows are the same; at least two different rows are needed")
     largest = np.maximum(np.abs(y).max(axis=0), 1e-300)
@@ -89,7 +92,7 @@ def canonical_rows(X: np.ndarray, task: Task) -> Rows:
     mean = np.average(unit, axis=0, weights=weight)
     deviation = np.sqrt(np.average(np.square(unit - mean), axis=0, weights=weight))
     deviation = np.where(deviation > 1e-12, deviation, 1.0)
-    return Rows(X, (unit - mean) / deviation, weight, times, None, task.kind, mean * largest, deviation * largest, columns, outputs)
+    return Rows(X, (unit - mean) / deviation, weight, times, None, task.kind, mean * largest, deviation * largest, columns, outputs, levels)
 
 
 def _merged(ranks: np.ndarray, inputs: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

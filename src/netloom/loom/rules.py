@@ -1,7 +1,8 @@
 """Neurons that are rules: the leaves of a few trees, each the AND of a few thresholds (RuleFit, Friedman & Popescu 2008).
 
 The trees are those of a random forest; or of gradient boosting, where each is grown for what those before it get wrong; or extremely
-randomised ones (Geurts, Ernst & Wehenkel 2006), whose many chance cuts together say which rows are near. They say where to cut and which
+randomised ones (Geurts, Ernst & Wehenkel 2006), whose many chance cuts together say which rows are near. The levels of a category they see
+one by one and in a line (`levels`). They say where to cut and which
 cuts belong together, what gradients and ridge regressions find hard; how much a rule counts is left to the readout, like everything else.
 Two layers of ReLU neurons write a leaf down: one per cut, which grows as a value leaves its side, and one per leaf, 1 minus the sum of its
 cuts: 1 inside, 0 outside, linear in the gap between the nearest training values.
@@ -16,6 +17,7 @@ from sklearn import config_context
 from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 from sklearn.tree import BaseDecisionTree, DecisionTreeRegressor, ExtraTreeRegressor
 
+from netloom.loom.levels import lines_of
 from netloom.loom.rows import Rows, spread
 from netloom.target.weights import Layer, View
 
@@ -38,7 +40,10 @@ def rule_layers(rows: Rows, view: View, at: int, first: int, seed: int, part: st
     """
     read = rows.take(spread(rows, READ_ROWS[part]))
     values = view.values(read.X)
-    order = np.argsort(rows.columns[view.columns], kind="stable")
+    lines = lines_of(read, view, values)
+    values = np.concatenate([values, *(line.values[:, None] for line in lines)], axis=1)
+    keys = np.concatenate([rows.columns[view.columns], np.array([line.key for line in lines], dtype=np.uint64)])
+    order = np.argsort(keys, kind="stable")
     with config_context(assume_finite=True, skip_parameter_validation=True):  # for every one of a hundred trees
         trees = GROWN[part](values[:, order], read, seed)
     seen = [np.unique(column) for column in values.T]
@@ -49,6 +54,10 @@ def rule_layers(rows: Rows, view: View, at: int, first: int, seed: int, part: st
     place = {cut: i for i, cut in enumerate(cuts)}
     weight, bias = np.zeros((len(view.columns), len(cuts)), np.float32), np.zeros(len(cuts), np.float32)
     for i, (column, above, side) in enumerate(cuts):
+        if column >= len(view.columns):
+            line = lines[column - len(view.columns)]
+            weight[line.at, i], bias[i] = line.cut(seen[column][above], side)
+            continue
         low, high = float(seen[column][above - 1]), float(seen[column][above])
         slope = side * np.float32(np.float16(1 / max(high - low, 2 * NARROWEST)))
         weight[column, i], bias[i] = slope, 0.5 - slope * (low + high) / 2

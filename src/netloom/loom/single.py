@@ -105,7 +105,7 @@ def _side_by_side(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
 
 def _prepare(task: Task) -> Prepared:
     schema = Schema.learn(task.frame, named=task.named)
-    rows = canonical_rows(schema.encode(task.frame), task)
+    rows = canonical_rows(schema.encode(task.frame), task, schema.levels)
     columns = most_telling(rows, WIDE) if rows.X.shape[1] > WIDE else None
     return Prepared(task, schema, rows, make_view(rows.X, rows.weight, columns=columns))
 

@@ -93,4 +93,4 @@ def same_task(network: TargetNetwork, task: Task) -> Task:
 def rows_of(network: TargetNetwork, task: Task) -> Rows:
     """The task's rows in canonical form, encoded as the network reads them."""
     task = same_task(network, task)
-    return canonical_rows(network.schema.encode(task.frame), task)
+    return canonical_rows(network.schema.encode(task.frame), task, network.schema.levels)

@@ -225,7 +225,7 @@ def _weave(network: TargetNetwork, memory: Memory, index: np.ndarray, loom: Loom
     """The network's families woven on some of the kept rows; None if they hold one class or one row."""
     if len(index) < 4 or (network.classes is not None and len(np.unique(memory.y[index])) < 2):
         return None
-    return weave_again(network, canonical_rows(memory.X[index], _task(network, memory, index)), loom)
+    return weave_again(network, canonical_rows(memory.X[index], _task(network, memory, index), network.schema.levels), loom)
 
 
 def _task(network: TargetNetwork, memory: Memory, index: np.ndarray) -> Task:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from netloom.errors import DataError, FileError
+from netloom.tasks.columns.category import Category
 from netloom.tasks.columns.column import Column, Feature, from_json, shorten
 from netloom.tasks.columns.constant import Constant
 from netloom.tasks.columns.kinds import KINDS, kind_of
@@ -23,6 +24,7 @@ from netloom.tasks.frames import as_frame, close_matches
 from netloom.tasks.rows import RowPlan, plan_row
 
 FORMAT = 1
+Levels = tuple[tuple[np.ndarray, np.ndarray], ...]
 NOTHING = Feature(-1, "(nothing varies)", True)  # stands alone where no column varies, so that d >= 1; always 0
 
 
@@ -92,6 +94,16 @@ class Schema:
             if column.missing:
                 found.append(Feature(j, f"{column.name} missing", True))
         return tuple(found) or (NOTHING,)
+
+    @cached_property
+    def levels(self) -> Levels:
+        """Per category with a feature for each of some levels: these features (L,), and their places (L,) in order of what they say."""
+        found, at = [], 0
+        for column in self.columns:
+            if isinstance(column, Category) and not column.pair and column.kept:
+                found.append((np.arange(at, at + column.kept + column.other), column.places))
+            at += len(column.labels()) + column.missing
+        return tuple(found)
 
     def encode(self, table: Any) -> np.ndarray:
         """The features of n rows, float64 (n, d), all finite.

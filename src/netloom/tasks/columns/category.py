@@ -9,6 +9,7 @@ where one 0/1 feature stands for two levels, both are its training mean, as 0 wo
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -21,6 +22,7 @@ from netloom.tasks.columns.column import Column, is_missing
 KEPT = 64  # levels with their own feature
 STORED = 1000  # levels whose frequency is remembered
 LONGEST = 200  # characters of a level worth remembering
+NUMBERS = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,15})?")
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,13 @@ class Category(Column):
             row[start + self.kept + self.other] = self._extra(text)
         return False
 
+    @property
+    def places(self) -> np.ndarray:
+        """Where each kept level stands, (kept + other,), in order of the numbers in it, then of the alphabet; "other" before all."""
+        place = np.full(self.kept + self.other, -1.0)
+        place[sorted(range(self.kept), key=lambda i: _says(self.levels[i]))] = np.arange(self.kept)
+        return place
+
     def check(self) -> None:
         if not 0 <= self.kept <= len(self.levels) or len(set(self.levels)) < len(self.levels) or not 0 <= self.share <= 1:
             raise ValueError(f"{self.kept} of {len(self.levels)} levels are kept, which cannot be")
@@ -145,6 +154,12 @@ def text_codes(values: pd.Series) -> tuple[np.ndarray, list[str]]:
         codes[pd.isna(levels)] = -1
     merged, texts = pd.factorize(np.array([as_text(level) for level in levels], dtype=object))
     return np.append(merged, -1)[codes], [str(text) for text in texts]
+
+
+def _says(text: str) -> tuple:
+    """Sorts "<5", "5-9", "10-14", ">=15", "unknown" so: by the mean of the numbers in it, then texts without any."""
+    numbers = [float(number) for number in NUMBERS.findall(text)]
+    return not numbers, sum(numbers) / max(len(numbers), 1), text
 
 
 def as_text(value: Any) -> str:
