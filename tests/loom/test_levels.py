@@ -11,7 +11,6 @@ from netloom.loom.rules import GROWN, rule_layers
 from netloom.loom.views import make_view
 from netloom.target.weights import Weights
 from netloom.tasks import Schema
-from netloom.tasks.columns.category import Category
 
 AGES = ["5-9", "<5", "10-14", ">=15", "unknown"]
 
@@ -39,26 +38,15 @@ def activations(layers, view, X):
     return np.split(weights.features(X)[:, view.width :], [layers[0].width], axis=1)
 
 
-@pytest.mark.parametrize(
-    ("levels", "sorted_levels"),
-    [
-        (AGES, ["<5", "5-9", "10-14", ">=15", "unknown"]),
-        (["10", "9", "2.5", "more"], ["2.5", "9", "10", "more"]),
-        (["0<=X<200", "<0", ">=200", "no checking"], ["<0", "0<=X<200", ">=200", "no checking"]),
-        (["b", "c", "a"], ["a", "b", "c"]),
-    ],
-)
-def test_levels_stand_in_the_order_of_what_they_say(levels, sorted_levels):
-    column, _ = Category.learn("column", pd.Series(levels * 3))
-    assert [column.levels[i] for i in np.argsort(column.places)] == sorted_levels
-
-
 def test_the_schema_says_which_features_are_levels_of_one_category():
     task = table()
     schema = Schema.learn(task.frame)
     labels = np.array([feature.label for feature in schema.features])
-    found = {tuple(sorted(labels[features])) for features, _ in schema.levels}
-    assert found == {tuple(f"city={c}" for c in "abcdefghij"), tuple(sorted(f"age={age}" for age in AGES))}
+    found = {tuple(sorted(labels[features])): said for features, said in schema.levels}
+    city, age = tuple(f"city={c}" for c in "abcdefghij"), tuple(sorted(f"age={age}" for age in AGES))
+    assert set(found) == {city, age}
+    assert sorted(found[city]) == list(range(10))
+    assert found[age] is None  # a feature of its own has that order
 
 
 @pytest.mark.parametrize(("kind", "classes"), [("classification", 2), ("classification", 4), ("regression", 0)])
@@ -67,10 +55,10 @@ def test_a_line_by_target_follows_the_means_of_levels(kind, classes):
     view = make_view(rows.X, rows.weight)
     values = view.values(rows.X)
     lines = lines_of(rows, view, values)
-    assert len(lines) == 4
+    assert len(lines) == 3
     targets = rows.targets if classes > 2 else rows.targets[:, -1:]
     usual = sum(w * t for w, t in zip(rows.weight, targets, strict=True)) / rows.weight.sum()
-    for line in lines[1::2]:
+    for line in (line for line in lines if not (np.diff(np.sort(line.places)) == 1).all()):
         on = rows.X[:, view.columns[line.at]] > 0.5
         means, mass = [], []
         for level in [*on.T, ~on.any(axis=1)]:  # held back by one row at the mean of all
@@ -137,6 +125,21 @@ def test_trees_do_not_see_the_order_of_columns_rows_and_classes(kind, classes, p
         view = make_view(some.X, some.weight)
         found.append({tuple(c > 0.5) for c in activations(rule_layers(some, view, 0, 0, seed=1, part=part), view, some.X)[1].T})
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_an_order_that_is_chance_is_no_line(kind):
+    found = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        frame = pd.DataFrame({"a": rng.choice(list("pqrstuvwxyz"), 200), "b": rng.normal(size=200)})
+        y = rng.choice(list("klm"), 200) if kind == "classification" else rng.normal(size=200)
+        rows = rows_of(Task.from_frame(frame, target=y, kind=kind))
+        view = make_view(rows.X, rows.weight)
+        lines = lines_of(rows, view, view.values(rows.X))
+        assert (np.sort(lines[-1].places) == np.arange(11)).all()  # that of what they say
+        found += len(lines) - 1
+    assert found <= 3  # of an F ratio of ten means: 2 is exceeded with a chance of 4 %
 
 
 def test_few_levels_make_no_line():

@@ -100,3 +100,21 @@ def test_it_survives_a_file_and_a_forged_one_is_refused(make_network, tmp_path):
     old = {name: tensor for name, tensor in tensors.items() if not name.startswith("reference.")}
     file.write(tmp_path / "old.netloom", old, {k: v for k, v in header.items() if k != "format"})
     assert TargetNetwork.load(tmp_path / "old.netloom").reference is None
+
+
+def test_drawn_levels_stand_at_their_places():
+    rng = np.random.default_rng(0)
+    levels = [*(f"{10 * i}-{10 * i + 9}" for i in range(70)), "unknown"]
+    chance = np.r_[np.full(70, 1.0), 20.0]
+    frame = pd.DataFrame({"age": rng.choice(levels, 1500, p=chance / chance.sum()), "x": rng.normal(size=1500)})
+    frame.loc[:100, "age"] = None
+    schema = Schema.learn(frame)
+    column = schema.columns[0]
+    assert column.other and column.extra == "frequency" and column.missing
+    drawn = learn_reference(schema, schema.encode(frame)).sample(schema, 300)
+    own, at = drawn[:, : len(column.labels())], column.after_levels
+    named, absent = own[:, : column.kept].any(axis=1), drawn[:, len(column.labels())] == 1
+    assert min(named.sum(), absent.sum(), (own[:, column.kept] > 0).sum()) > 5
+    assert (own[named, at] == np.array(column.places)[own[named, : column.kept].argmax(axis=1)]).all()
+    assert (own[~named, at] == column.places[-1]).all()
+    assert (own[own[:, column.kept] > 0, at + 1] == column.rest).all() and (own[absent, at + 1] == column.typical).all()

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from netloom.errors import ColumnTypeError, DataError
+from netloom.errors import ColumnTypeError, DataError, FileError
 from netloom.tasks import Schema
 
 
@@ -133,7 +133,8 @@ def test_rare_levels_are_other_and_frequency_is_a_number():
 def test_many_levels_keep_64_features():
     values = [f"level {i}" for i in range(3000) for _ in range(2 + i % 3)]
     names, features = encoded(values)
-    assert len(names) == 66 and features.max() <= np.log(4) + 1e-9
+    assert names[64:] == ["x other", "x in order", "x frequency"]
+    assert features[:, :65].max() == 1 and features[:, 66].max() <= np.log(4) + 1e-9
     schema = Schema.learn(pd.DataFrame({"x": values}))
     assert len(json.dumps(schema.to_json())) < 60_000
 
@@ -146,9 +147,9 @@ def test_free_text_gives_its_length():
 
 def test_a_level_is_known_by_its_text_whatever_the_type():
     _, features = encoded(["1", "2", "3"] * 2, later=pd.Series([1.0, 2, 3, None, 1, 2]))
-    assert features.argmax(axis=1).tolist()[:3] == [0, 1, 2] and not features[3].any()
+    assert features[:, :3].argmax(axis=1).tolist()[:3] == [0, 1, 2] and not features[3, :3].any()
     with_categories, _ = encoded(pd.Categorical([1, 2, 3, 1, 2, 3]))
-    assert with_categories == ["x=1", "x=2", "x=3"]
+    assert with_categories == ["x=1", "x=2", "x=3", "x in order"]
 
 
 def test_mixed_types_are_categories_of_their_text():
@@ -158,7 +159,56 @@ def test_mixed_types_are_categories_of_their_text():
 
 def test_intervals_are_categories():
     names, features = encoded(pd.cut(np.arange(9.0), 3))
-    assert len(names) == 3 and (features.sum(axis=1) == 1).all()
+    assert len(names) == 4 and (features[:, :3].sum(axis=1) == 1).all()
+    assert features[:, 3].tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("levels", "sorted_levels"),
+    [
+        (["5-9", "<5", "10-14", ">=15", "unknown"], ["<5", "5-9", "10-14", ">=15", "unknown"]),
+        (["10", "9", "2.5", "more"], ["2.5", "9", "10", "more"]),
+        (["0<=X<200", "<0", ">=200", "no checking"], ["<0", "0<=X<200", ">=200", "no checking"]),
+    ],
+)
+def test_levels_of_numbers_stand_in_their_order(levels, sorted_levels):
+    schema = Schema.learn(pd.DataFrame({"x": levels * 3 + levels[:1] + [None]}))
+    assert [feature.label for feature in schema.features][-2:] == ["x in order", "x missing"]
+    place = {level: float(i) for i, level in enumerate(sorted_levels)}
+    mean = np.mean([place[level] for level in levels * 3 + levels[:1]])
+    for one in (schema, Schema.from_json(json.loads(json.dumps(schema.to_json())))):
+        features = one.encode(pd.DataFrame({"x": [*sorted_levels, "never seen", None]}))
+        np.testing.assert_allclose(features[:, -2], [*place.values(), mean, mean])
+        for i, value in enumerate([*sorted_levels, "never seen", None]):
+            np.testing.assert_array_equal(one.encode_row([value]), features[i])
+
+
+def test_an_ordered_category_has_the_order_that_it_was_given():
+    values = pd.Categorical(["low", "high", "middle", "low", "low", "high", "middle"], ["low", "middle", "high"], ordered=True)
+    names, features = encoded(values)
+    assert names[3:] == ["x in order"]
+    assert features[:, 3].tolist() == [0, 2, 1, 0, 0, 2, 1]
+    names, _ = encoded(pd.Categorical(list(values)))
+    assert len(names) == 3  # words have no order of their own
+
+
+@pytest.mark.parametrize("levels", [list("abc"), ["1", "2", "three", "four"], ["1", "2"]])
+def test_words_and_two_levels_have_no_order(levels):
+    names, _ = encoded(levels * 3)
+    assert "x in order" not in names
+
+
+def test_a_schema_from_before_places_is_read():
+    content = Schema.learn(pd.DataFrame({"x": list("aabbcc")})).to_json()
+    del content["columns"][0]["places"]
+    assert Schema.from_json(content).columns[0].places == ()
+
+
+def test_places_that_are_no_places_are_refused():
+    content = Schema.learn(pd.DataFrame({"x": ["1-2", "3-4", "5-6"] * 2})).to_json()
+    content["columns"][0]["places"] = [0.0, 1.0]
+    with pytest.raises(FileError, match="2 places for 3 levels"):
+        Schema.from_json(content)
 
 
 def test_dates_are_days_and_what_varies_of_the_calendar():

@@ -208,7 +208,7 @@ def _inputs(network: TargetNetwork) -> tuple[list[Slot], list[Code]]:
         elif isinstance(column, Category) and (width or column.missing):
             codes.append(Code(j, column.levels[: column.kept]))
             if column.extra:
-                slots.append(Slot(j, column.extra, at + column.kept + column.other, -1, column.typical, -LARGEST, LARGEST))
+                slots.append(Slot(j, column.extra, at + width - 1, -1, column.typical, -LARGEST, LARGEST))
         at += width + column.missing
     return slots, codes
 
@@ -222,7 +222,7 @@ def _encoded(network: TargetNetwork, code: Code, d: int) -> tuple[list[int], np.
     for i, text in enumerate([*code.levels, UNSEEN, None]):
         if column.encode_value(text, rows[i], 0) and column.missing:
             rows[i, -1] = 1
-    keep = [i for i in range(len(mine)) if not (column.extra and i == column.kept + column.other)]
+    keep = [i for i in range(len(mine)) if not (column.extra and i == len(column.labels()) - 1)]
     return [mine[i] for i in keep], rows[:, keep]
 
 

@@ -1,8 +1,8 @@
 """The levels of a category in a line, for trees: one cut parts several levels from the others, where 0/1 columns part one at a time.
 
-There are two such lines. One follows what the levels say, so that "5-9" stands between "0-4" and "10-14". The other follows their mean
-targets: for values and two classes one of its cuts is the best way to part the levels in two (Fisher 1958; Breiman et al. 1984, section
-4.2.2); with more outputs the means stand in the order of their first principal component (Coppersmith, Hong & Hosking 1999).
+There are two such lines. One follows what the levels say, where that is not a feature already. The other follows their mean targets:
+for values and two classes one of its cuts is the best way to part the levels in two (Fisher 1958; Breiman et al. 1984, section 4.2.2);
+with more outputs the means stand in the order of their first principal component (Coppersmith, Hong & Hosking 1999).
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ __all__ = ["Line", "lines_of"]
 
 FEWEST = 3  # levels of a line
 PRIOR = 1.0  # rows at the mean of all that each level's mean is held back by
+CHANCE = 2.0  # times the spread of means that levels would have by chance: with less their order is noise, which trees like to cut
 DIGITS = 9  # of places, which differ by rounding where they are the same
 STEEP = 1.001  # so that rounding to half precision leaves no level between 0 and 1
 
@@ -46,7 +47,7 @@ class Line:
 
 
 def lines_of(rows: Rows, view: View, values: np.ndarray) -> list[Line]:
-    """Both lines of every category of which the view has a few levels; ``values`` (n, k) are its values of the rows."""
+    """The lines of every category of which the view has a few levels; ``values`` (n, k) are its values of the rows."""
     column = {int(c): i for i, c in enumerate(view.columns)}
     low, high = values.min(axis=0), values.max(axis=0)
     found = []
@@ -58,21 +59,29 @@ def lines_of(rows: Rows, view: View, values: np.ndarray) -> list[Line]:
         on = values[:, at] > (low[at] + high[at]) / 2  # (n, L)
         none = ~on.any(axis=1)
         key = rows.columns[view.columns[at]].sum(dtype=np.uint64)
-        for nth, (places, rest) in enumerate([(said[seen], -1.0), _by_target(rows, on, none)], start=1):
+        by_target = _by_target(rows, on, none)
+        lines = ([] if by_target is None else [by_target]) + ([] if said is None else [(said[seen], -1.0)])
+        for nth, (places, rest) in enumerate(lines, start=1):
             own = mix(np.array([key]) + np.uint64(nth))[0]
             found.append(Line(at, low[at], high[at], places, rest, own, np.where(none, rest, on @ places)))
     return found
 
 
-def _by_target(rows: Rows, on: np.ndarray, none: np.ndarray) -> tuple[np.ndarray, float]:
-    """Places (L,) of levels by their mean targets, and that of rows of none of them."""
+def _by_target(rows: Rows, on: np.ndarray, none: np.ndarray) -> tuple[np.ndarray, float] | None:
+    """Places (L,) of levels by their mean targets, and that of rows of none of them; None where these differ no more than by chance."""
     targets = rows.targets[:, np.argsort(rows.outputs, kind="stable")]
     if rows.codes is not None and targets.shape[1] == 2:
         targets = targets[:, 1:]  # the other one mirrors it
     targets = targets - np.average(targets, axis=0, weights=rows.weight)
     held = rows.weight[:, None] * np.concatenate([on, none[:, None]], axis=1)  # (n, L + 1)
     mass = held.sum(axis=0)
-    means = (held.T @ targets) / (mass + PRIOR)[:, None]
+    sums = held.T @ targets
+    L = int((mass > 0).sum())
+    between = float((np.square(sums[mass > 0]) / mass[mass > 0, None]).sum())
+    within = float(rows.weight @ np.square(targets).sum(axis=1)) - between
+    if between * (rows.n - L) < CHANCE * within * (L - 1):  # F ratio
+        return None
+    means = sums / (mass + PRIOR)[:, None]
     if means.shape[1] > 1:
         direction = np.linalg.svd(np.sqrt(mass)[:, None] * means, full_matrices=False)[2][0]
         means = means @ (direction * np.sign(direction[np.abs(direction).argmax()]))[:, None]

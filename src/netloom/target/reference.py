@@ -166,15 +166,17 @@ def _as_one_table(schema: Schema, X: np.ndarray, even: np.ndarray, shares: np.nd
         width = len(column.labels())
         own = slice(start, start + width)
         if isinstance(column, Category) and not column.pair:
-            levels = column.kept + column.other
+            levels = column.after_levels
             if levels:
                 share = shares[start : start + levels]
                 missing = shares[start + width] if column.missing else 0.0
                 code = _one_level(even[:, start : start + levels], share / max(1 - missing, 1e-6))
                 X[:, start : start + levels] = np.arange(levels) == code[:, None]
+                if column.places:
+                    X[:, start + levels] = np.array(column.places)[np.where(code < 0, column.kept, np.minimum(code, column.kept))]
                 if column.extra == "frequency":
                     known = np.append(np.asarray(column.logs[: column.kept]), column.rest)
-                    X[:, start + levels] = known[np.clip(code, 0, column.kept)]
+                    X[:, start + width - 1] = known[np.clip(code, 0, column.kept)]
         elif column.kind == "date" and width:
             X[:, own] = _date_parts(column, X[:, own])
         if column.missing:

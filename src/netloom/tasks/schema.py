@@ -24,7 +24,7 @@ from netloom.tasks.frames import as_frame, close_matches
 from netloom.tasks.rows import RowPlan, plan_row
 
 FORMAT = 1
-Levels = tuple[tuple[np.ndarray, np.ndarray], ...]
+Levels = tuple[tuple[np.ndarray, np.ndarray | None], ...]
 NOTHING = Feature(-1, "(nothing varies)", True)  # stands alone where no column varies, so that d >= 1; always 0
 
 
@@ -97,11 +97,12 @@ class Schema:
 
     @cached_property
     def levels(self) -> Levels:
-        """Per category with a feature for each of some levels: these features (L,), and their places (L,) in order of what they say."""
+        """Per category with a feature for each of some levels: these features (L,), and their places (L,) in order of what they say, or
+        None where a feature of its own holds these."""
         found, at = [], 0
         for column in self.columns:
             if isinstance(column, Category) and not column.pair and column.kept:
-                found.append((np.arange(at, at + column.kept + column.other), column.places))
+                found.append((np.arange(at, at + column.after_levels), None if column.places else column.said()))
             at += len(column.labels()) + column.missing
         return tuple(found)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from netloom import Task, fit
 from netloom.target.explain.reading import Reading
 
 EXAMPLES = {"size": None, "grade": None, "colour": None, "member": None, "day": None, "age": None}
@@ -90,3 +91,19 @@ def test_free_text_rare_levels_and_constants_have_shapes_too(make_network):
     assert set(shapes) == {"text", "many", "gaps"} and shapes["many"].more > 0
     assert "(rare)" in shapes["many"].labels and shapes["text"].labels[0].endswith("characters")
     assert all(np.isfinite(shape.effect).all() for shape in shapes.values())
+
+
+def test_levels_in_order_are_shown_in_their_order_and_said_as_predicted():
+    rng = np.random.default_rng(0)
+    levels = ["<5", "5-9", "10-19", ">=20", "unknown"]
+    table = pd.DataFrame({"age": rng.choice(levels, 200, p=[0.1, 0.2, 0.15, 0.25, 0.3]), "x": rng.normal(size=200)})
+    y = table["age"].map({level: float(i) for i, level in enumerate(levels)}) + table["x"]
+    network = fit(Task.from_frame(table, target=y.to_numpy(), kind="regression"), seed=0, families="cells")
+    explanation = network.explain(table.iloc[:1], background=table)
+    (shape,) = [s for s in explanation.shapes if s.name == "age"]
+    assert shape.labels == tuple(levels)
+    np.testing.assert_allclose(shape.share, [(table["age"] == level).mean() for level in levels], atol=2e-3)
+    rows = table.iloc[np.linspace(0, 199, 64).astype(int)]
+    for g, level in enumerate(levels):
+        moved = network.predict(rows.assign(age=level)).mean() - network.predict(rows).mean()
+        assert abs(shape.effect[g] - moved) < 1e-3 * y.std()

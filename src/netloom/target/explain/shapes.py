@@ -119,17 +119,22 @@ def _category(column: Column, own: np.ndarray, reference: Reference, reading: Re
     assert isinstance(column, Category)
     if not column.levels and column.extra:  # free text: its length
         return _line(_knots(own[0], reference, reading), len(own), lambda v: f"{v:.0f} characters")
-    levels = list(column.levels[: min(column.kept, SHOWN_LEVELS)])
+    shown = np.arange(min(column.kept, SHOWN_LEVELS))
+    if column.places:  # the most frequent ones, in their order
+        shown = shown[np.argsort(np.array(column.places)[shown])]
+    levels = [column.levels[i] for i in shown]
     encoded = np.zeros((len(levels), len(own)))
     if levels:
         column.encode(pd.Series(levels, dtype=object), encoded[:, : len(column.labels())])
     shares = reference.shares[own]
-    share = np.array([1 - shares[0], shares[0]]) if column.pair else shares[: len(levels)]
+    share = np.array([1 - shares[0], shares[0]]) if column.pair else shares[shown]
     if column.other:
         row = np.zeros((1, len(own)))
         row[0, column.kept] = 1
+        if column.places:
+            row[0, column.after_levels] = column.places[-1]
         if column.extra == "frequency":
-            row[0, column.kept + 1] = column.rest
+            row[0, len(column.labels()) - 1] = column.rest
         encoded, levels, share = np.concatenate([encoded, row]), [*levels, RARE], np.append(share, shares[column.kept])
     elif len(levels) == 1:  # one level against the rest
         encoded, levels = np.concatenate([encoded, np.zeros((1, len(own)))]), [*levels, RARE]

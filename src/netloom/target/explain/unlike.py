@@ -30,7 +30,7 @@ def unlike_rows(schema: Schema, reference: Reference, X: np.ndarray, frame: pd.D
             if column.pair:
                 strange = (own[:, 0] != 0) & (own[:, 0] != 1)
             else:
-                strange = ~own[:, : column.kept + column.other].any(axis=1) if column.kept > 1 else np.zeros(len(X), dtype=bool)
+                strange = ~own[:, : column.after_levels].any(axis=1) if column.kept > 1 else np.zeros(len(X), dtype=bool)
             if column.missing:
                 strange &= X[:, start + width] == 0
             for i in np.flatnonzero(strange):

@@ -2,8 +2,10 @@
 
 Two levels give one 0/1 feature; more give one per level: the `KEPT` most frequent that occur at least twice. When levels were cut,
 the rest is "other" and a number feature holds the logarithm of how often the level occurred in training. Free text, where no
-level occurs twice, gives its length in characters. A missing or unseen category is all zeros (unseen: "other" if there is one);
-where one 0/1 feature stands for two levels, both are its training mean, as 0 would claim the first level.
+level occurs twice, gives its length in characters. Levels that stand in an order (that of an ordered pandas category, or of the numbers
+in all of them but one: "<5", "5-9", "10-14", "unknown") also give their place in it. A missing or unseen category is all zeros
+(unseen: "other" if there is one), its number features their training means; where one 0/1 feature stands for two levels, both are its
+training mean, as 0 would claim the first level.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from netloom.tasks.columns.column import Column, is_missing
 KEPT = 64  # levels with their own feature
 STORED = 1000  # levels whose frequency is remembered
 LONGEST = 200  # characters of a level worth remembering
+FEWEST = 3  # levels that stand in an order
 NUMBERS = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,15})?")
 
 
@@ -39,6 +42,7 @@ class Category(Column):
     logs: tuple[float, ...]  # frequency: log of the count of each of the levels
     rest: float  # frequency: log of the mean count of levels that are not stored; 0 for levels seen once
     typical: float  # mean of the extra feature: what missing becomes
+    places: tuple[float, ...] = ()  # of the kept levels in their order, then the mean: what any other and missing become; () without order
 
     @classmethod
     def learn(cls, name: str, values: pd.Series) -> tuple[Category, np.ndarray]:
@@ -56,6 +60,9 @@ class Category(Column):
         stored = [i for i in present if counts[i] >= 2 and len(texts[i]) <= LONGEST][:STORED]
         kept = min(len(stored), KEPT)
         column = replace(column, levels=tuple(texts[i] for i in stored[:kept]), kept=kept, other=1 < kept < len(present))
+        if (ordered := _given_order(values) or _order_of(column.levels)) and kept >= FEWEST:
+            places = np.array([ordered.index(level) for level in column.levels], dtype=np.float64).argsort().argsort().astype(np.float64)
+            column = replace(column, places=(*places.tolist(), float(np.average(places, weights=counts[stored[:kept]]))))
         if kept == len(present) or len(stored) == 1:  # one level against the rest: its feature says it all
             return column, missing
         richer = replace(column, extra="length")
@@ -72,6 +79,7 @@ class Category(Column):
             return ((f"{self.name}={self.levels[1]}", True),)
         labels = [(f"{self.name}={level}", True) for level in self.levels[: self.kept]]
         labels += [(f"{self.name} other", True)] if self.other else []
+        labels += [(f"{self.name} in order", False)] if self.places else []
         labels += [(f"{self.name} {self.extra}", False)] if self.extra else []
         return tuple(labels)
 
@@ -86,6 +94,8 @@ class Category(Column):
         places = np.array([self._feature(text, nowhere) for text in texts] + [-1], dtype=int)[codes]
         hit = np.nonzero(places >= 0)[0]
         out[hit, places[hit]] = 1
+        if self.places:
+            out[:, self.after_levels] = np.array(self.places)[np.where((places < 0) | (places >= self.kept), self.kept, places)]
         if self.extra:
             out[:, -1] = np.append(self._extras(texts), self.typical)[codes]
         return missing
@@ -94,8 +104,10 @@ class Category(Column):
         if is_missing(value):
             if self.pair:
                 row[start] = self.share
-            elif self.extra:
-                row[start + self.kept + self.other] = self.typical
+            if self.places:
+                row[start + self.after_levels] = self.places[-1]
+            if self.extra:
+                row[start + self.after_levels + bool(self.places)] = self.typical
             return True
         text = as_text(value)
         if self.pair:
@@ -104,14 +116,20 @@ class Category(Column):
         place = self._feature(text, self.kept if self.other else -1)
         if place >= 0:
             row[start + place] = 1
+        if self.places:
+            row[start + self.after_levels] = self.places[place if 0 <= place < self.kept else -1]
         if self.extra:
-            row[start + self.kept + self.other] = self._extra(text)
+            row[start + self.after_levels + bool(self.places)] = self._extra(text)
         return False
 
     @property
-    def places(self) -> np.ndarray:
-        """Where each kept level stands, (kept + other,), in order of the numbers in it, then of the alphabet; "other" before all."""
-        place = np.full(self.kept + self.other, -1.0)
+    def after_levels(self) -> int:
+        """Which of the features is the first that is not a level's."""
+        return self.kept + self.other
+
+    def said(self) -> np.ndarray:
+        """Where each level stands, (kept + other,), in order of the numbers in it, then of the alphabet; "other" before all."""
+        place = np.full(self.after_levels, -1.0)
         place[sorted(range(self.kept), key=lambda i: _says(self.levels[i]))] = np.arange(self.kept)
         return place
 
@@ -120,7 +138,9 @@ class Category(Column):
             raise ValueError(f"{self.kept} of {len(self.levels)} levels are kept, which cannot be")
         if self.extra not in ("", "length", "frequency") or len(self.logs) != (len(self.levels) if self.extra == "frequency" else 0):
             raise ValueError(f"the extra feature {self.extra!r} does not fit its numbers")
-        if self.pair and (len(self.levels) != 2 or self.kept != 2 or self.other or self.extra):
+        if self.places and len(self.places) != self.kept + 1:
+            raise ValueError(f"{len(self.places)} places for {self.kept} levels")
+        if self.pair and (len(self.levels) != 2 or self.kept != 2 or self.other or self.extra or self.places):
             raise ValueError("a pair that is none")
 
     @cached_property
@@ -154,6 +174,18 @@ def text_codes(values: pd.Series) -> tuple[np.ndarray, list[str]]:
         codes[pd.isna(levels)] = -1
     merged, texts = pd.factorize(np.array([as_text(level) for level in levels], dtype=object))
     return np.append(merged, -1)[codes], [str(text) for text in texts]
+
+
+def _given_order(values: pd.Series) -> list[str]:
+    """The levels of an ordered pandas category in that order, [] for anything else."""
+    return (
+        [as_text(level) for level in values.cat.categories] if isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered else []
+    )
+
+
+def _order_of(levels: tuple[str, ...]) -> list[str]:
+    """Levels by the numbers in them, [] if more than one holds none."""
+    return sorted(levels, key=_says) if sum(not NUMBERS.search(level) for level in levels) <= 1 else []
 
 
 def _says(text: str) -> tuple:

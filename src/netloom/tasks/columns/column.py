@@ -68,6 +68,7 @@ def _names(cls: type[Column]) -> tuple[str, ...]:
 def from_json(cls: type[Column], content: dict, where: str) -> Column:
     """The inverse of `Column.to_json`; FileError on an unknown, absent or impossible entry."""
     expected = {field.name: str(field.type) for field in fields(cls)}
+    content = {field.name: list(field.default) for field in fields(cls) if isinstance(field.default, tuple)} | content  # files from before
     if content.keys() - {"kind"} != expected.keys():
         wrong = sorted(str(key) for key in (content.keys() - {"kind"}) ^ expected.keys())
         raise FileError(f"{where}: entries {', '.join(wrong)} are unknown or absent; the file is damaged or from another version")
