@@ -59,6 +59,8 @@ def _matrices(plan: Plan) -> dict[str, tuple[int, int, str]]:
         if is_sparse(weight):  # rules: per neuron its inputs and their weights
             matrices["inputs"], matrices["weight"] = gathered(weight)
         for name, matrix in matrices.items():
+            if name in ("codes", "flags") and not matrix.any():
+                continue
             data = base64.b64encode(np.ascontiguousarray(matrix, dtype="<f4").tobytes()).decode()
             found[f"{i}.{name}"] = (len(matrix), matrix.shape[1], data)
     return found

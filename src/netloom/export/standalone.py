@@ -26,7 +26,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from decimal import Decimal
 from itertools import repeat
-from operator import mul
+from operator import itemgetter, mul
 
 MODEL = json.loads("{}")  # written by netloom
 WEIGHTS: dict = {}  # written by netloom: float32, little endian, base 64
@@ -86,12 +86,20 @@ def forward(numbers, codes):
         seen = features[part["start"] : part["stop"]]
         for earlier in part["earlier"]:
             seen += hidden[earlier]
-        reads = [[seen[i] for i in inputs] for inputs in part["inputs"]] if "inputs" in part else repeat(seen)
-        total = [bias + sum(map(mul, weight, read)) for bias, weight, read in zip(part["bias"], part["weight"], reads)]
-        for looked_up in [part["codes"][i] for i in rows] + [part["flags"][i] for i in missing]:
+        total = _sums(part, seen)
+        for looked_up in [part["codes"][i] for i in rows if part["codes"]] + [part["flags"][i] for i in missing if part["flags"]]:
             total = [a + b for a, b in zip(total, looked_up)]
-        hidden.append([max(a, 0.0) for a in total] if len(hidden) + 1 < len(PARTS) else total)
+        hidden.append([a if a > 0 else 0.0 for a in total] if len(hidden) + 1 < len(PARTS) else total)
     return hidden[-1]
+
+
+def _sums(part, seen):
+    """What the neurons of a part make of what they see; those that read few others look them up."""
+    bias, weight = part["bias"], part["weight"]
+    if "alone" in part:
+        return [b + w * seen[i] for b, (w,), i in zip(bias, weight, part["alone"])]
+    reads = [read(seen) for read in part["reads"]] if "reads" in part else repeat(seen)
+    return [b + sum(map(mul, w, read)) for b, w, read in zip(bias, weight, reads)]
 
 
 def _features(x, view):
@@ -259,7 +267,9 @@ def _unreadable(column, value, instead):
 
 
 def _matrix(name):
-    """Rows of a matrix kept in WEIGHTS."""
+    """Rows of a matrix kept in WEIGHTS, none if it is not there."""
+    if name not in WEIGHTS:
+        return []
     rows, width, text = WEIGHTS[name]
     flat = array("f", base64.b64decode(text))
     if sys.byteorder == "big":
@@ -280,8 +290,15 @@ def _load():
     plan = MODEL.pop("plan")
     for i, part in enumerate(plan["parts"]):
         part.update({name: _matrix(f"{i}.{name}") for name in ("weight", "codes", "flags")})
-        if f"{i}.inputs" in WEIGHTS:  # neurons that read few others
-            part["inputs"] = [[int(place) for place in row] for row in _matrix(f"{i}.inputs")]
+        if f"{i}.inputs" in WEIGHTS:  # neurons that read few others; 0 fills up short ones
+            inputs = [[int(place) for place in row] for row in _matrix(f"{i}.inputs")]
+            counts = [sum(w != 0 for w in row) for row in part["weight"]]
+            if max(counts) <= 1:
+                part["alone"] = [row[0] for row in inputs]
+                part["weight"] = [row[:1] for row in part["weight"]]
+            else:
+                part["weight"] = [row[: max(n, 2)] for row, n in zip(part["weight"], counts)]
+                part["reads"] = [itemgetter(*row[: max(n, 2)]) for row, n in zip(inputs, counts)]
     schema = [
         column | {"frequencies": dict(zip(column.get("levels", ()), column.get("logs", ())))} for column in MODEL["schema"]["columns"]
     ]
