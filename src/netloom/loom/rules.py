@@ -2,8 +2,8 @@
 
 The trees are those of a random forest; or of gradient boosting, where each is grown for what those before it get wrong; or extremely
 randomised ones (Geurts, Ernst & Wehenkel 2006), whose many chance cuts together say which rows are near. The levels of a category they see
-one by one and in a line (`levels`). They say where to cut and which
-cuts belong together, what gradients and ridge regressions find hard; how much a rule counts is left to the readout, like everything else.
+one by one and in a line (`levels.py`). They say where to cut and which cuts belong together, what gradients and ridge regressions find
+hard; how much a rule counts is left to the readout, like everything else.
 Two layers of ReLU neurons write a leaf down: one per cut, which grows as a value leaves its side, and one per leaf, 1 minus the sum of its
 cuts: 1 inside, 0 outside, linear in the gap between the nearest training values.
 """

@@ -25,7 +25,7 @@ KEPT = 64  # levels with their own feature
 STORED = 1000  # levels whose frequency is remembered
 LONGEST = 200  # characters of a level worth remembering
 FEWEST = 3  # levels that stand in an order
-NUMBERS = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,15})?")
+NUMBERS = re.compile(r"(?:(?<![\w.)\]])-)?[0-9]{1,15}(?:\.[0-9]{1,15})?")  # "5-9" holds no negative number, "-5" does
 
 
 @dataclass(frozen=True)
@@ -178,9 +178,8 @@ def text_codes(values: pd.Series) -> tuple[np.ndarray, list[str]]:
 
 def _given_order(values: pd.Series) -> list[str]:
     """The levels of an ordered pandas category in that order, [] for anything else."""
-    return (
-        [as_text(level) for level in values.cat.categories] if isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered else []
-    )
+    is_ordered = isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered
+    return [as_text(level) for level in values.cat.categories] if is_ordered else []
 
 
 def _order_of(levels: tuple[str, ...]) -> list[str]:
