@@ -26,3 +26,10 @@ def test_the_guide_to_the_toolkit_runs_as_it_stands():
     first = float(names["loss"])
     assert first < 0.9, "a slope of variance 1 is learned in part after 100 steps"
     exec(blocks[2], names)  # diagnose
+
+
+def test_the_columns_of_the_page_on_columns_become_what_it_says():
+    text = (DOCS / "columns.md").read_text(encoding="utf-8")
+    names: dict = {}
+    exec(re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0], names)
+    assert re.findall(r"```\n(height.*?)\n```", text, re.DOTALL)[0].replace("\n", ", ").split(", ") == names["labels"]
