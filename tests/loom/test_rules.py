@@ -94,7 +94,8 @@ def test_neurons_are_the_leaves_that_boosting_finds(kind):
     view = make_view(rows.X, rows.weight)
     given = activations(rule_layers(rows, view, 0, 0, seed=3, part="boosted"), view, rows.X)
     model = GradientBoostingClassifier if kind == "classification" else GradientBoostingRegressor
-    options = {"n_estimators": rules.STEPS, "learning_rate": rules.RATE, "subsample": rules.SEEN, "max_depth": None, "random_state": 3}
+    steps, rate = (rules.STEPS, rules.RATE) if kind == "classification" else (rules.VALUE_STEPS, rules.VALUE_RATE)
+    options = {"n_estimators": steps, "learning_rate": rate, "subsample": rules.SEEN, "max_depth": None, "random_state": 3}
     options |= {"max_leaf_nodes": rules.LEAVES, "min_samples_leaf": rules.LEAST_ROWS, "max_features": 1 / 3}
     values = view.values(rows.X)[:, np.argsort(rows.columns, kind="stable")]
     targets = np.argsort(np.argsort(rows.outputs))[rows.codes] if kind == "classification" else rows.targets[:, 0]

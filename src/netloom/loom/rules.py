@@ -26,6 +26,7 @@ __all__ = ["GROWN", "rule_layers"]
 TREES = 24  # of a forest
 EXTRA_TREES, EXTRA_LEAVES, EXTRA_LEAST_ROWS = 48, 16, 2
 STEPS, LEAST_STEPS, RATE, SEEN = 32, 2, 0.3, 0.7  # of boosting: trees, shared by the classes; what each adds; share of rows it sees
+VALUE_STEPS, VALUE_RATE = 128, 0.1  # the same for values, shared by several
 LEAVES, MORE_LEAVES, MANY_ROWS = 8, 16, 1000  # of a tree; more leaves from that many rows on
 READ_ROWS = {"rules": 5000, "extra": 5000, "boosted": 2000}  # rows that trees learn from; boosting is slower
 LEAST_ROWS = 3  # of a leaf
@@ -109,7 +110,8 @@ def _boosted(values: np.ndarray, rows: Rows, seed: int) -> list[BaseDecisionTree
     options |= {"min_samples_leaf": LEAST_ROWS, "max_features": 1 / 3, "random_state": seed}
     outputs = np.argsort(rows.outputs, kind="stable")
     if rows.codes is None:
-        steps = max(STEPS // len(outputs), LEAST_STEPS)
+        steps = max(VALUE_STEPS // len(outputs), LEAST_STEPS)
+        options["learning_rate"] = VALUE_RATE
         models = [GradientBoostingRegressor(n_estimators=steps, **options).fit(values, rows.targets[:, o], rows.weight) for o in outputs]
         return [tree for model in models for tree in model.estimators_.ravel()]
     codes = np.argsort(outputs)[rows.codes]
