@@ -151,7 +151,7 @@ def test_few_levels_make_no_line():
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])
-def test_a_network_of_many_levels_says_the_same_by_row_and_by_table(kind, tmp_path):
+def test_a_network_of_many_levels_says_the_same_by_row_and_by_table(kind):
     task = table(kind=kind, n=250)
     network = fit(task, seed=0, families="cells + rules")
     frame = pd.concat([task.frame, pd.DataFrame({"city": ["z", None], "age": ["77", None], "x": [0.0, 1.0]})], ignore_index=True)

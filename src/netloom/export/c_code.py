@@ -129,7 +129,7 @@ static inline void netloom_many(const NETLOOM_REAL *restrict w, const NETLOOM_RE
         for (j = 0; j < h; j++) a[j] += x[i] * w[j];
 }
 
-/* a += w * x[from] for the first h: one number of a matrix of few per output. */
+/* a += w * x[from] for the first h outputs: one of the few numbers that each has in a matrix of zeros. */
 static inline void netloom_sparse(const NETLOOM_REAL *restrict w, const int *restrict from, const NETLOOM_REAL *restrict x,
     NETLOOM_REAL *restrict a, int h)
 {

@@ -17,14 +17,12 @@ import numpy as np
 from netloom.target.network import TargetNetwork
 from netloom.target.weights import View
 from netloom.tasks.columns.boolean import Boolean
-from netloom.tasks.columns.category import Category
+from netloom.tasks.columns.category import UNSEEN, Category
 from netloom.tasks.columns.column import LARGEST
 from netloom.tasks.columns.date import Date
 from netloom.tasks.columns.number import Number
 
 __all__ = ["Code", "Part", "Plan", "PlanView", "Slot", "make_plan"]
-
-UNSEEN = "\0 a text that no table holds"
 
 
 @dataclass(frozen=True)

@@ -69,9 +69,7 @@ def lines_of(rows: Rows, view: View, values: np.ndarray) -> list[Line]:
 
 def _by_target(rows: Rows, on: np.ndarray, none: np.ndarray) -> tuple[np.ndarray, float] | None:
     """Places (L,) of levels by their mean targets, and that of rows of none of them; None where these differ no more than by chance."""
-    targets = rows.targets[:, np.argsort(rows.outputs, kind="stable")]
-    if rows.codes is not None and targets.shape[1] == 2:
-        targets = targets[:, 1:]  # the other one mirrors it
+    targets = rows.keyed_targets
     targets = targets - np.average(targets, axis=0, weights=rows.weight)
     held = rows.weight[:, None] * np.concatenate([on, none[:, None]], axis=1)  # (n, L + 1)
     mass = held.sum(axis=0)

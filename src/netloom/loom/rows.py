@@ -54,6 +54,11 @@ class Rows:
         """Targets as a readout sees them: one column for two classes."""
         return self.targets[:, 1:] if self.codes is not None and self.targets.shape[1] == 2 else self.targets
 
+    @property
+    def keyed_targets(self) -> np.ndarray:
+        """Targets as a readout sees them, in the order of the outputs' keys: for what must not follow the order of classes."""
+        return replace(self, targets=self.targets[:, np.argsort(self.outputs, kind="stable")]).head_targets
+
 
 def canonical_rows(X: np.ndarray, task: Task, levels: Levels = ()) -> Rows:
     """Canonical rows of ``task`` whose input columns are encoded as X (n, d), some of them the ``levels`` of categories.

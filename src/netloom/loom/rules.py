@@ -88,10 +88,7 @@ def _independent(
 
     Classes are values too: the variance of their one-hot columns is Gini's impurity, so the trees are those of a classifier, grown faster.
     """
-    targets = rows.targets[:, np.argsort(rows.outputs, kind="stable")]
-    if rows.codes is not None and targets.shape[1] == 2:
-        targets = targets[:, 1:]  # the other one mirrors it
-    X, Y = np.ascontiguousarray(values, np.float32), np.ascontiguousarray(targets, np.float64)
+    X, Y = np.ascontiguousarray(values, np.float32), np.ascontiguousarray(rows.keyed_targets, np.float64)
     share, seeds, grown = rows.weight / rows.weight.sum(), np.random.RandomState(seed), []
     whole = None if (rows.weight == 1).all() else rows.weight
     for _ in range(count):

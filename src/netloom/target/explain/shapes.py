@@ -16,7 +16,7 @@ import pandas as pd
 from netloom.target.explain.reading import Reading, Said
 from netloom.target.reference import Reference, value_features
 from netloom.tasks.columns.boolean import Boolean
-from netloom.tasks.columns.category import Category
+from netloom.tasks.columns.category import UNSEEN, Category
 from netloom.tasks.columns.column import Column
 from netloom.tasks.columns.date import Date
 from netloom.tasks.columns.number import Number
@@ -130,11 +130,7 @@ def _category(column: Column, own: np.ndarray, reference: Reference, reading: Re
     share = np.array([1 - shares[0], shares[0]]) if column.pair else shares[shown]
     if column.other:
         row = np.zeros((1, len(own)))
-        row[0, column.kept] = 1
-        if column.places:
-            row[0, column.after_levels] = column.places[-1]
-        if column.extra == "frequency":
-            row[0, len(column.labels()) - 1] = column.rest
+        column.encode_value(UNSEEN, row[0], 0)
         encoded, levels, share = np.concatenate([encoded, row]), [*levels, RARE], np.append(share, shares[column.kept])
     elif len(levels) == 1:  # one level against the rest
         encoded, levels = np.concatenate([encoded, np.zeros((1, len(own)))]), [*levels, RARE]

@@ -25,6 +25,7 @@ KEPT = 64  # levels with their own feature
 STORED = 1000  # levels whose frequency is remembered
 LONGEST = 200  # characters of a level worth remembering
 FEWEST = 3  # levels that stand in an order
+UNSEEN = "\0 a text that no table holds"
 NUMBERS = re.compile(r"(?:(?<![\w.)\]])-)?[0-9]{1,15}(?:\.[0-9]{1,15})?")  # "5-9" holds no negative number, "-5" does
 
 
@@ -60,9 +61,9 @@ class Category(Column):
         stored = [i for i in present if counts[i] >= 2 and len(texts[i]) <= LONGEST][:STORED]
         kept = min(len(stored), KEPT)
         column = replace(column, levels=tuple(texts[i] for i in stored[:kept]), kept=kept, other=1 < kept < len(present))
-        if (ordered := _given_order(values) or _order_of(column.levels)) and kept >= FEWEST:
-            places = np.array([ordered.index(level) for level in column.levels], dtype=np.float64).argsort().argsort().astype(np.float64)
-            column = replace(column, places=(*places.tolist(), float(np.average(places, weights=counts[stored[:kept]]))))
+        if kept >= FEWEST and (ordered := _order_of(column.levels, values)):
+            places = [float(ordered.index(level)) for level in column.levels]
+            column = replace(column, places=(*places, float(np.average(places, weights=counts[stored[:kept]]))))
         if kept == len(present) or len(stored) == 1:  # one level against the rest: its feature says it all
             return column, missing
         richer = replace(column, extra="length")
@@ -176,14 +177,10 @@ def text_codes(values: pd.Series) -> tuple[np.ndarray, list[str]]:
     return np.append(merged, -1)[codes], [str(text) for text in texts]
 
 
-def _given_order(values: pd.Series) -> list[str]:
-    """The levels of an ordered pandas category in that order, [] for anything else."""
-    is_ordered = isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered
-    return [as_text(level) for level in values.cat.categories] if is_ordered else []
-
-
-def _order_of(levels: tuple[str, ...]) -> list[str]:
-    """Levels by the numbers in them, [] if more than one holds none."""
+def _order_of(levels: tuple[str, ...], values: pd.Series) -> list[str]:
+    """Levels in the order of an ordered pandas category, or by the numbers in them; [] if more than one of them holds none."""
+    if isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered:
+        return [text for text in dict.fromkeys(map(as_text, values.cat.categories)) if text in levels]
     return sorted(levels, key=_says) if sum(not NUMBERS.search(level) for level in levels) <= 1 else []
 
 
