@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from netloom import Task
@@ -19,8 +19,8 @@ def rows_of(frame, y, weight=None):
 
 
 def by_key(rows):
-    """Values and targets with columns and outputs in the order of their keys."""
-    return rows.X[:, np.argsort(rows.columns)], rows.targets[:, np.argsort(rows.outputs)]
+    """Values and targets with columns and outputs in the order of their keys, and of their content where a symmetry makes keys equal."""
+    return rows.X[:, np.lexsort((*rows.X[::-1], rows.columns))], rows.targets[:, np.lexsort((*rows.targets[::-1], rows.outputs))]
 
 
 COLUMNS = {
@@ -36,6 +36,7 @@ COLUMNS = {
 @pytest.mark.parametrize("kind", COLUMNS)
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 10_000), n=st.integers(20, 120), d=st.integers(2, 5))
+@example(seed=3368, n=85, d=2)  # truth values of three classes: swapping the columns gives the same table
 def test_order_and_names_do_not_matter(kind, classes, weighted, seed, n, d):
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame({f"c{j}": COLUMNS[kind](rng, n) for j in range(d)})
@@ -54,6 +55,27 @@ def test_order_and_names_do_not_matter(kind, classes, weighted, seed, n, d):
         np.testing.assert_array_equal(one, two) if classes else np.testing.assert_allclose(one, two, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(first.weight, second.weight, rtol=1e-12)
     np.testing.assert_array_equal(first.times, second.times)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("alike", [2, 4], ids=["two columns", "all columns"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_table_that_is_the_same_with_columns_swapped_has_rows_in_one_order(classes, alike):
+    symmetric = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        often = rng.integers(1, 4, (2**4, classes))  # of each row with the first columns sorted, and class
+        cube = np.array(np.meshgrid(*[[0, 1]] * 4)).reshape(4, -1).T
+        which = np.concatenate([np.sort(cube[:, :alike], axis=1), cube[:, alike:]], axis=1) @ [8, 4, 2, 1]
+        X = np.repeat(np.repeat(cube, classes, axis=0), often[which].ravel(), axis=0)
+        codes = np.repeat(np.tile(np.arange(classes), len(cube)), often[which].ravel())
+        shuffled, columns, named = rng.permutation(len(X)), rng.permutation(4), rng.permutation(classes)
+        first = rows_of(pd.DataFrame(X > 0), np.array(list("uvw"))[codes])
+        second = rows_of(pd.DataFrame(X[shuffled][:, columns] > 0), np.array(list("uvw"))[named[codes[shuffled]]])
+        symmetric += len(np.unique(first.columns)) <= 5 - alike
+        for one, two in zip(by_key(first), by_key(second), strict=True):
+            np.testing.assert_array_equal(one, two)
+    assert symmetric == 40
 
 
 def test_columns_that_only_the_target_tells_apart_have_keys_of_their_own():

@@ -38,7 +38,8 @@ def told_apart(ranks: np.ndarray, targets: np.ndarray, weight: np.ndarray, rows:
     """Keys of rows (n,), columns (d,) and outputs (O,) of a table: ranks (n, d), targets (n, O), weight (n,), keys of the rows so far (n,).
 
     Rows whose values are those of another row in other columns have its key, and columns that differ by such rows share theirs, until what
-    each meets tells them apart (colour refinement, Weisfeiler & Leman 1968). Keys of columns and outputs stay where that finds no more.
+    each meets tells them apart (colour refinement, Weisfeiler & Leman 1968). Keys of columns and outputs stay where that finds no more;
+    rows, all of them different, get keys of their own even there.
     """
     columns, outputs = content_keys(ranks, rows), content_keys(targets, rows)
     own = rows + mix(_weight_ranks(weight))
@@ -49,8 +50,23 @@ def told_apart(ranks: np.ndarray, targets: np.ndarray, weight: np.ndarray, rows:
             return rows, columns, outputs
         finer = content_keys(ranks, rows), content_keys(targets, rows)
         if _distinct(*finer) == known:
-            return rows, columns, outputs
+            return _singled_out(ranks, targets, rows), columns, outputs
         columns, outputs = finer
+
+
+def _singled_out(ranks: np.ndarray, targets: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Keys of rows that are all different. Rows that nothing tells apart are exchanged by a symmetry of the table, like a swap of columns:
+    one of them is singled out, whichever, and the others are told by what they have in common with it."""
+    while True:
+        _, first, count = np.unique(rows, return_index=True, return_counts=True)
+        if len(first) == len(rows):
+            return rows
+        rows = rows.copy()
+        rows[first[count > 1][:1]] += GOLDEN
+        before = 0
+        while (known := _distinct(rows)) > before:
+            before = known
+            rows = mix(rows + met(ranks, content_keys(ranks, rows)) + met(targets, content_keys(targets, rows)))
 
 
 def _distinct(*keys: np.ndarray) -> int:

@@ -80,7 +80,7 @@ def canonical_rows(X: np.ndarray, task: Task, levels: Levels = ()) -> Rows:
     codes = table[kept, d].astype(np.int64) if task.kind == "classification" else None
     targets = ranks[:, d:] if codes is None else one_hot(codes, task.outputs)
     whole, columns, outputs = told_apart(ranks[:, :d], targets, weight, inputs)
-    order = np.lexsort((whole, inputs))  # what is not told apart is as good as the same, in whatever order columns and classes come
+    order = np.lexsort((whole, inputs))
     kept, weight, codes = kept[order], weight[order], None if codes is None else codes[order]
     X, y = np.ascontiguousarray(table[kept, :d]), table[kept, d:]
     times = _times(weight, codes)
