@@ -78,6 +78,17 @@ def test_a_table_that_is_the_same_with_columns_swapped_has_rows_in_one_order(cla
     assert symmetric == 40
 
 
+def test_rows_that_each_have_a_column_of_their_own_are_in_one_order():
+    """Any of them may be exchanged for any other of its class; more of them than are singled out."""
+    rng = np.random.default_rng(0)
+    X, y = np.eye(60) > 0, rng.integers(0, 2, 60)
+    first = rows_of(pd.DataFrame(X), y)
+    shuffled = rng.permutation(60)
+    second = rows_of(pd.DataFrame(X[shuffled][:, rng.permutation(60)]), y[shuffled])
+    for one, two in zip(by_key(first), by_key(second), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
 def test_columns_that_only_the_target_tells_apart_have_keys_of_their_own():
     """Every row of a full cube is one of others in another order of columns."""
     cube = np.array(np.meshgrid(*[[0, 1]] * 4)).reshape(4, -1).T

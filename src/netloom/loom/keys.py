@@ -9,6 +9,7 @@ from scipy.special import ndtri
 __all__ = ["content_keys", "met", "mix", "normals", "row_keys", "told_apart", "uniforms"]
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+SINGLED = 16  # rows; a table of few columns has no symmetry left then
 
 
 def mix(x: np.ndarray) -> np.ndarray:
@@ -39,7 +40,7 @@ def told_apart(ranks: np.ndarray, targets: np.ndarray, weight: np.ndarray, rows:
 
     Rows whose values are those of another row in other columns have its key, and columns that differ by such rows share theirs, until what
     each meets tells them apart (colour refinement, Weisfeiler & Leman 1968). Keys of columns and outputs stay where that finds no more;
-    rows, all of them different, get keys of their own even there.
+    rows, all of them different, get keys of their own even there, but for what `_singled_out` leaves.
     """
     columns, outputs = content_keys(ranks, rows), content_keys(targets, rows)
     own = rows + mix(_weight_ranks(weight))
@@ -56,17 +57,21 @@ def told_apart(ranks: np.ndarray, targets: np.ndarray, weight: np.ndarray, rows:
 
 def _singled_out(ranks: np.ndarray, targets: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Keys of rows that are all different. Rows that nothing tells apart are exchanged by a symmetry of the table, like a swap of columns:
-    one of them is singled out, whichever, and the others are told by what they have in common with it."""
-    while True:
+    one of them is singled out, whichever, and the others are told by what they have in common with it.
+
+    What `SINGLED` such rows leave together keeps one key: hundreds of rows that each have a column of their own, in any order the same.
+    """
+    for _ in range(SINGLED):
         _, first, count = np.unique(rows, return_index=True, return_counts=True)
         if len(first) == len(rows):
             return rows
         rows = rows.copy()
-        rows[first[count > 1][:1]] += GOLDEN
+        rows[first[count > 1][:1]] += GOLDEN  # a slice: a scalar would warn that it wraps around
         before = 0
         while (known := _distinct(rows)) > before:
             before = known
             rows = mix(rows + met(ranks, content_keys(ranks, rows)) + met(targets, content_keys(targets, rows)))
+    return rows
 
 
 def _distinct(*keys: np.ndarray) -> int:
