@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from netloom import Budget, Task, fit
 from netloom.errors import BudgetError, ConfigError, DataError
-from netloom.loom.assemble import Member, merge, readout_of, solve
+from netloom.loom.assemble import Member, merge, readout_of, solve, solved_alone
 from netloom.loom.compare import Candidate, compare, moments, weigh
 from netloom.loom.families import FAMILIES, GROUPS, families_named, select
 from netloom.loom.fit import CHOOSE_ROWS
@@ -50,6 +50,21 @@ def test_members_merged_are_their_average(loom, make, kind):
         expected += member.weight * (chosen.of(blocks[0].astype(np.float64)) @ coef + intercept)
     given = (merged.forward(rows.X) - merged.centre) / merged.scale
     np.testing.assert_allclose(given, expected, rtol=2e-3, atol=2e-3)
+
+
+@KINDS
+def test_members_are_solved_from_the_features_they_read(loom, make, kind, monkeypatch):
+    """As from all features of the pool, and in as many pieces as rows ask for."""
+    rows, head = rows_of(make(kind)), "logistic" if kind == "classification" else "gaussian"
+    members = [Member("linear", FAMILIES["linear"], 0.1, 0.3), Member("cells + rules", FAMILIES["cells + rules"], 0.3, 0.7)]
+    pool = weave_pool(loom, rows, parts={"values", "cells", "rules", "random"}, seed=0)
+    blocks = [pool.weights.features(rows.X)]
+    expected = [readout_of(pool, rows, member, head, blocks, *moments(blocks, rows.weight)) for member in members]
+    monkeypatch.setattr("netloom.loom.assemble.AT_ONCE", 7)
+    for (readout, intercept), (own, offset) in zip(solved_alone(pool, rows, members, head), expected, strict=True):
+        np.testing.assert_allclose(readout, own, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(intercept, offset, rtol=1e-4, atol=1e-5)
+        assert not readout[pool.parts["random"]].any()
 
 
 @KINDS

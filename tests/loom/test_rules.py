@@ -65,7 +65,7 @@ def test_neurons_are_the_leaves_that_the_forest_itself_finds(kind, classes, rank
     order = np.argsort(rows.columns, kind="stable")
     values = view.values(rows.X)[:, order]
     targets = rows.codes if kind == "classification" else rows.targets[:, 0]
-    forest = forest(rules.TREES, max_leaf_nodes=rules.LEAVES, min_samples_leaf=rules.LEAST_ROWS, max_features=0.5, random_state=3)
+    forest = forest(rules.TREES, max_leaf_nodes=8, min_samples_leaf=rules.LEAST_ROWS, max_features=0.5, random_state=3)
     leaves = forest.fit(values, targets, rows.weight).apply(values)  # (n, trees)
     assert {tuple(column > 0.5) for column in given.T} == sets_of_rows(leaves)
     assert np.minimum(given, 1 - given).max() < 1e-3  # slopes are kept in half precision
@@ -76,7 +76,7 @@ def test_neurons_are_the_leaves_of_extremely_randomised_trees(kind, classes):
     rows = rows_of(table(kind=kind, classes=classes))
     view = make_view(rows.X, rows.weight)
     given = activations(rule_layers(rows, view, 0, 0, seed=3, part="extra"), view, rows.X)
-    options = {"max_leaf_nodes": rules.EXTRA_LEAVES, "min_samples_leaf": rules.EXTRA_LEAST_ROWS, "max_features": 1.0, "random_state": 3}
+    options = {"max_leaf_nodes": 16, "min_samples_leaf": rules.EXTRA_LEAST_ROWS, "max_features": 1.0, "random_state": 3}
     values = view.values(rows.X)[:, np.argsort(rows.columns, kind="stable")]
     targets = rows.targets[:, 0] if kind == "regression" else np.eye(classes)[rows.codes] if classes > 2 else rows.codes.astype(float)
     leaves = ExtraTreesRegressor(rules.EXTRA_TREES, **options).fit(values, targets, rows.weight).apply(values)  # (n, trees)
@@ -96,7 +96,7 @@ def test_neurons_are_the_leaves_that_boosting_finds(kind):
     model = GradientBoostingClassifier if kind == "classification" else GradientBoostingRegressor
     steps, rate = (rules.STEPS, rules.RATE) if kind == "classification" else (rules.VALUE_STEPS, rules.VALUE_RATE)
     options = {"n_estimators": steps, "learning_rate": rate, "subsample": rules.SEEN, "max_depth": None, "random_state": 3}
-    options |= {"max_leaf_nodes": rules.LEAVES, "min_samples_leaf": rules.LEAST_ROWS, "max_features": 1 / 3}
+    options |= {"max_leaf_nodes": rules.BOOSTED_LEAVES, "min_samples_leaf": rules.LEAST_ROWS, "max_features": 1 / 3}
     values = view.values(rows.X)[:, np.argsort(rows.columns, kind="stable")]
     targets = np.argsort(np.argsort(rows.outputs))[rows.codes] if kind == "classification" else rows.targets[:, 0]
     leaves = model(**options).fit(values, targets, rows.weight).apply(values).reshape(rows.n, -1)

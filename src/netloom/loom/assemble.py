@@ -19,8 +19,9 @@ from netloom.target.weights import Weights
 
 __all__ = ["Member", "assemble"]
 
-BLOCK = 20_000  # rows whose features are made at once
-READOUT_ROWS = 50_000  # more rows than this no longer move a readout of two thousand features, and their features would take gigabytes
+BLOCK = 20_000  # rows whose features are one matrix; more are solved from sums over such blocks
+AT_ONCE = 2000  # rows whose features are made at once, with those that nobody reads
+READOUT_ROWS = 55_000  # of more, features would take more than two gigabytes
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,7 @@ def assemble(
     BudgetError : if it does not fit without any neuron
     """
     rows = rows.take(np.arange(min(rows.n, READOUT_ROWS)))
-    blocks = features_of(pool.weights, rows)
-    mean, deviation = moments(blocks, rows.weight)
-    alone = [readout_of(pool, rows, member, head, blocks, mean, deviation) for member in members]
-    del blocks
+    alone = solved_alone(pool, rows, members, head)
     large = merge(pool, members, alone, factor)
     limits = budget or default_budget(overhead + preparation_bytes(large))
     weights, apart = shrink(large, rows, lambda smaller: fits(smaller, limits, overhead), chances=rows.codes is not None, same=same)
@@ -66,9 +64,32 @@ def assemble(
     return weights, {"bytes": bytes_of(large) + overhead, "apart": float(f"{apart:.3g}")}
 
 
-def features_of(weights: Weights, rows: Rows) -> list[np.ndarray]:
-    """Features of all rows in blocks (n_i, p) float32."""
-    return [weights.features(rows.X[i : i + BLOCK]) for i in range(0, rows.n, BLOCK)]
+def solved_alone(pool: Pool, rows: Rows, members: Sequence[Member], head: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """`readout_of` each member. What none reads, like the cuts of trees, is not kept: with many rows it would be half of the memory."""
+    wanted = {part for member in members for part in member.parts if part in pool.parts}
+    read = np.unique(np.concatenate([pool.parts[part] for part in wanted]))
+    narrow = replace(pool, parts={part: np.searchsorted(read, pool.parts[part]) for part in wanted})
+    blocks = features_of(pool.weights, rows, read)
+    mean, deviation = moments(blocks, rows.weight)
+    alone = []
+    for member in members:
+        own, intercept = readout_of(narrow, rows, member, head, blocks, mean, deviation)
+        readout = np.zeros_like(own, shape=pool.weights.readout.shape)
+        readout[read] = own
+        alone.append((readout, intercept))
+    return alone
+
+
+def features_of(weights: Weights, rows: Rows, read: np.ndarray | slice = slice(None)) -> list[np.ndarray]:
+    """Features of all rows, those at ``read``, in blocks (n_i, p) float32."""
+    width = np.arange(len(weights.readout))[read].size
+    blocks = []
+    for X in (rows.X[i : i + BLOCK] for i in range(0, rows.n, BLOCK)):
+        block = np.empty((len(X), width), np.float32)
+        for i in range(0, len(X), AT_ONCE):
+            block[i : i + AT_ONCE] = weights.features(X[i : i + AT_ONCE])[:, read]
+        blocks.append(block)
+    return blocks
 
 
 def readout_of(

@@ -24,11 +24,13 @@ from netloom.target.weights import Layer, View
 __all__ = ["GROWN", "rule_layers"]
 
 TREES = 24  # of a forest
-EXTRA_TREES, EXTRA_LEAVES, EXTRA_LEAST_ROWS = 48, 16, 2
+EXTRA_TREES, EXTRA_LEAST_ROWS = 48, 2
 STEPS, LEAST_STEPS, RATE, SEEN = 32, 2, 0.3, 0.7  # of boosting: trees, shared by the classes; what each adds; share of rows it sees
 VALUE_STEPS, VALUE_RATE = 128, 0.1  # the same for values, shared by several
-LEAVES, MORE_LEAVES, MANY_ROWS = 8, 16, 1000  # of a tree; more leaves from that many rows on
-READ_ROWS = {"rules": 5000, "extra": 5000, "boosted": 2000}  # rows that trees learn from; boosting is slower
+LEAVES = {0: 8, 1000: 16, 2000: 32}  # of a tree of a forest, from so many rows on
+EXTRA_LEAVES = {0: 16, 2000: 32}
+BOOSTED_LEAVES = 8
+READ_ROWS = 5000  # that trees learn from
 LEAST_ROWS = 3  # of a leaf
 NARROWEST = 0.02  # half width of a ramp in deviations: steeper ones would show the rounding of single precision
 
@@ -39,7 +41,7 @@ def rule_layers(rows: Rows, view: View, at: int, first: int, seed: int, part: st
 
     None where no tree finds anything to cut. Trees see columns and classes in the order of their keys, so that theirs does not matter.
     """
-    read = rows.take(spread(rows, READ_ROWS[part]))
+    read = rows.take(spread(rows, READ_ROWS))
     values = view.values(read.X)
     lines = lines_of(read, view, values)
     values = np.concatenate([values, *(line.values[:, None] for line in lines)], axis=1)
@@ -70,14 +72,18 @@ def rule_layers(rows: Rows, view: View, at: int, first: int, seed: int, part: st
 
 
 def _forest(values: np.ndarray, rows: Rows, seed: int) -> list[BaseDecisionTree]:
-    leaves = MORE_LEAVES if rows.n >= MANY_ROWS else LEAVES
-    tree = DecisionTreeRegressor(max_leaf_nodes=leaves, min_samples_leaf=LEAST_ROWS, max_features=0.5)
+    tree = DecisionTreeRegressor(max_leaf_nodes=_at(LEAVES, rows.n), min_samples_leaf=LEAST_ROWS, max_features=0.5)
     return _independent(tree, TREES, values, rows, seed, resampled=True)
 
 
 def _extra(values: np.ndarray, rows: Rows, seed: int) -> list[BaseDecisionTree]:
-    tree = ExtraTreeRegressor(max_leaf_nodes=EXTRA_LEAVES, min_samples_leaf=EXTRA_LEAST_ROWS, max_features=1.0)
+    tree = ExtraTreeRegressor(max_leaf_nodes=_at(EXTRA_LEAVES, rows.n), min_samples_leaf=EXTRA_LEAST_ROWS, max_features=1.0)
     return _independent(tree, EXTRA_TREES, values, rows, seed, resampled=False)
+
+
+def _at(leaves: dict[int, int], n: int) -> int:
+    """What a table says of n rows."""
+    return next(count for least, count in reversed(leaves.items()) if n >= least)
 
 
 def _independent(
@@ -103,7 +109,7 @@ def _independent(
 
 
 def _boosted(values: np.ndarray, rows: Rows, seed: int) -> list[BaseDecisionTree]:
-    options = {"learning_rate": RATE, "subsample": SEEN, "max_depth": None, "max_leaf_nodes": LEAVES}
+    options = {"learning_rate": RATE, "subsample": SEEN, "max_depth": None, "max_leaf_nodes": BOOSTED_LEAVES}
     options |= {"min_samples_leaf": LEAST_ROWS, "max_features": 1 / 3, "random_state": seed}
     outputs = np.argsort(rows.outputs, kind="stable")
     if rows.codes is None:
