@@ -3,19 +3,21 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from netloom import Budget, fit
-from netloom.loom.assemble import Member, features_of, merge, readout_of
+from netloom.loom.assemble import Member, features_of, merge, readout_of, solved_alone
 from netloom.loom.compare import moments
 from netloom.loom.families import FAMILIES
 from netloom.loom.pool import weave_pool
 from netloom.loom.rows import canonical_rows
 from netloom.loom.shrink import HELD, SAME, Large, _imitate, shrink
+from netloom.target.calibration import log_chances
 from netloom.target.prune import bytes_of, keep_neurons, tidy
 from netloom.target.weights import read_rows
-from netloom.tasks import Schema
+from netloom.tasks import Schema, Task
 
 KINDS = pytest.mark.parametrize("kind", ["classification", "regression"])
 
@@ -79,6 +81,36 @@ def test_made_up_rows_are_two_rows_and_half_the_weight(large):
     np.testing.assert_allclose(nearest, 0, atol=1e-9)
     most = np.isclose(made[:, None], rows.X, atol=1e-9).sum(axis=2).max(axis=1)  # columns in common with the nearest real row
     assert 0.3 < (most == rows.X.shape[1]).mean() < 0.9 and most.mean() > 0.85 * rows.X.shape[1]
+
+
+@pytest.mark.parametrize(("n", "real"), [(60, 60), (1500, 1500), (9000, 4000)])
+def test_at_least_as_many_rows_are_made_up_as_are_real(large, n, real):
+    weights, rows = large("regression", n=60)
+    imitated, _ = Large.of(weights, rows.take(np.arange(n) % rows.n), chances=False)
+    assert len(imitated.X) == max(2000, 2 * real)
+    assert imitated.share[:real].sum() == pytest.approx(0.5) and imitated.share.sum() == pytest.approx(1)
+
+
+def test_new_rows_of_many_words_are_answered_alike(loom):
+    """Features are a third as many as rows here: rows that are imitated alone are answered alike when new ones are not."""
+    rng = np.random.default_rng(0)
+
+    def drawn(n):
+        return pd.DataFrame({name: rng.choice(list("pqrs"), n) for name in "abcdefgh"})
+
+    frame = drawn(2000)
+    no = (frame.a == "p") | (frame.b == "q") & (frame.c != "r")
+    yes = (frame.d == "p") & (frame.e != "q") | (frame.g == "s") & (frame.h == "p")
+    task = Task.from_frame(frame, target=np.where(no, "no", np.where(yes, "yes", "maybe")))
+    schema = Schema.learn(task.frame)
+    rows = canonical_rows(schema.encode(task.frame), task)
+    member = Member("cells + random + rules", FAMILIES["cells + random + rules"], 0.01, 1.0)
+    pool = weave_pool(loom, rows, parts=set(member.parts))
+    weights = merge(pool, [member], solved_alone(pool, rows, [member], "logistic"))
+    small, _ = shrink(weights, rows, lambda _: True, chances=True)
+    fresh = schema.encode(drawn(2000))
+    said, heard = (log_chances(w.forward(fresh)) for w in (weights, small))
+    assert (np.exp(said) * (said - heard)).sum(axis=1).mean() < SAME
 
 
 @pytest.mark.parametrize("n", [60, 2500], ids=["fewer rows than features", "more"])
