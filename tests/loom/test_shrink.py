@@ -92,25 +92,25 @@ def test_at_least_as_many_rows_are_made_up_as_are_real(large, n, real):
 
 
 def test_new_rows_of_many_words_are_answered_alike(loom):
-    """Features are a third as many as rows here: rows that are imitated alone are answered alike when new ones are not."""
+    """Real rows alone can be answered alike by features that answer others ten times as far from the large network."""
     rng = np.random.default_rng(0)
 
     def drawn(n):
         return pd.DataFrame({name: rng.choice(list("pqrs"), n) for name in "abcdefgh"})
 
-    frame = drawn(2000)
+    frame = drawn(2500)
     no = (frame.a == "p") | (frame.b == "q") & (frame.c != "r")
     yes = (frame.d == "p") & (frame.e != "q") | (frame.g == "s") & (frame.h == "p")
     task = Task.from_frame(frame, target=np.where(no, "no", np.where(yes, "yes", "maybe")))
     schema = Schema.learn(task.frame)
     rows = canonical_rows(schema.encode(task.frame), task)
-    member = Member("cells + random + rules", FAMILIES["cells + random + rules"], 0.01, 1.0)
+    member = Member("woven + random + boosted", FAMILIES["woven + random + boosted"], 0.01, 1.0)
     pool = weave_pool(loom, rows, parts=set(member.parts))
     weights = merge(pool, [member], solved_alone(pool, rows, [member], "logistic"))
     small, _ = shrink(weights, rows, lambda _: True, chances=True)
     fresh = schema.encode(drawn(2000))
     said, heard = (log_chances(w.forward(fresh)) for w in (weights, small))
-    assert (np.exp(said) * (said - heard)).sum(axis=1).mean() < SAME
+    assert (np.exp(said) * (said - heard)).sum(axis=1).mean() < 3 * SAME
 
 
 @pytest.mark.parametrize("n", [60, 2500], ids=["fewer rows than features", "more"])
