@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=1, help="processes, each with one thread")
     parser.add_argument("--tables", nargs="+", metavar="NAME", help="only these tables")
+    parser.add_argument("--most-rows", type=int, default=2000, help="for training")
     parser.add_argument("--max-tables", type=int, help="at most so many tables, evenly over the index")
     parser.add_argument("--summary-only", action="store_true", help="summarise the runs.csv that is there")
     parser.add_argument("--no-plots", action="store_true")
@@ -36,7 +37,7 @@ def main() -> int:
             if absent and options.models is None:
                 print(f"not installed, left out: {', '.join(absent)} (pip install netloom[bench])", file=sys.stderr)
             chosen = options.models or default_models()
-            picked = {"seeds": options.seeds, "tables": options.tables, "max_tables": options.max_tables}
+            picked = {"seeds": options.seeds, "tables": options.tables, "max_tables": options.max_tables, "most_rows": options.most_rows}
             run(options.suite, runs, chosen, jobs=options.jobs, **picked)
         summary = summarise(runs, models=options.models)
         written = summary.write(options.out, plots=not options.no_plots)
