@@ -169,6 +169,13 @@ def test_unknown_options_are_refused(make, options, message):
         fit(make(n=30), **options)
 
 
+@pytest.mark.parametrize("families", ["woven ranked", "woven twice"])
+def test_a_family_that_has_nothing_to_read_is_refused(families):
+    X = np.random.default_rng(0).integers(0, 2, (40, 2))
+    with pytest.raises(ConfigError, match=f"families = '{families}': reads ranks, and no column"):
+        fit(Task.from_arrays(X, X[:, 0] == X[:, 1], kind="classification"), families=families)
+
+
 def test_classes_need_a_head_for_classes(make):
     with pytest.raises(ConfigError, match="use ridge or gaussian"):
         fit(make("regression"), head="logistic")

@@ -17,6 +17,7 @@ from netloom.loom.families import FAMILIES, families_named
 from netloom.loom.loom import Loom
 from netloom.loom.pool import weave_pool
 from netloom.loom.rows import Rows, canonical_rows, folds_of, occurring, spread
+from netloom.loom.rules import GROWN
 from netloom.target.budget import Budget
 from netloom.target.calibration import class_losses, coverage_of_folds, fan, interval_quantiles, log_chances, reliability, temperature_of
 from netloom.target.description import layers_and_views
@@ -61,7 +62,7 @@ def fit(
 
     Raises
     ------
-    ConfigError : for an unknown head, family or control
+    ConfigError : for an unknown head, family or control, or a family for which the table has nothing to read
     DataError : for a task that holds fewer than two different rows or classes
     """
     started = time.perf_counter()
@@ -104,6 +105,8 @@ def fit(
         members = [Member(simplest, wanted[simplest], 1.0, 1.0)]
     tell(0.8, "weaving on all rows")
     pool = weave_pool(loom, rows, parts={p for m in members for p in m.parts}, seed=seed, control=control)
+    if any(part not in pool.parts and part not in GROWN for m in members for part in m.parts):
+        raise ConfigError(f"families = {families!r}: reads ranks, and no column of this table has more than two values; use all")
     metrics, extra = _proof(chosen, tried, head)
     if budget is not None and budget.max_bytes is not None and budget.max_bytes < 4 * PROOF:  # so few bytes are for the network
         metrics.pop("calibration", None)
