@@ -83,12 +83,12 @@ def test_made_up_rows_are_two_rows_and_half_the_weight(large):
     assert 0.3 < (most == rows.X.shape[1]).mean() < 0.9 and most.mean() > 0.85 * rows.X.shape[1]
 
 
-@pytest.mark.parametrize(("n", "real"), [(60, 60), (1500, 1500), (9000, 4000)])
-def test_at_least_as_many_rows_are_made_up_as_are_real(large, n, real):
+@pytest.mark.parametrize(("n", "real", "whole"), [(60, 60, 2000), (2000, 2000, 2000), (2001, 2001, 4002), (9000, 4000, 8000)])
+def test_with_many_rows_as_many_are_made_up(large, n, real, whole):
     weights, rows = large("regression", n=60)
     imitated, _ = Large.of(weights, rows.take(np.arange(n) % rows.n), chances=False)
-    assert len(imitated.X) == max(2000, 2 * real)
-    assert imitated.share[:real].sum() == pytest.approx(0.5) and imitated.share.sum() == pytest.approx(1)
+    assert len(imitated.X) == whole
+    assert imitated.share[:real].sum() == pytest.approx(0.5 if whole > real else 1) and imitated.share.sum() == pytest.approx(1)
 
 
 def test_new_rows_of_many_words_are_answered_alike(loom):

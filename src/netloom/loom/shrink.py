@@ -24,8 +24,8 @@ from netloom.target.weights import Weights, read_rows
 
 __all__ = ["SAME", "Large", "shrink"]
 
-ROWS = 4000  # of the task that are imitated, and as many rows made up: features may be as many as rows, and imitate these alone
-LEAST_ROWS = 2000  # with those made up
+ROWS = 4000  # of the task that are imitated
+LEAST_ROWS = 2000  # with those made up where there are fewer; where there are more, as many are made up as there are
 SWAPPED = 0.1  # of the columns of a made-up row come from another one
 FAR = 3  # every third made-up row is moved to twice its distance from the mean: what is said beyond the training rows is imitated too
 SAME = 3e-5  # as much as a network may differ from the large one without need: nats per row, or share of the target's variance
@@ -128,12 +128,16 @@ def _times(F: np.ndarray, readout: np.ndarray) -> np.ndarray:
 
 
 def _with_made_up_rows(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """The rows, and with as much weight others made up from two, as many or up to `LEAST_ROWS`, some of them stretched; their shares.
+    """The rows, and with as much weight others made up from two, up to `LEAST_ROWS` in all or as many again, some of them stretched;
+    their shares. Features can imitate many rows, being many themselves, and say something else of the next.
 
     Which columns are swapped follows the content of rows and columns, not their order.
     """
-    n, made = rows.n, max(LEAST_ROWS - rows.n, rows.n)
+    n = rows.n
+    made = LEAST_ROWS - n if n <= LEAST_ROWS else n
     share = rows.weight / rows.weight.sum()
+    if not made:
+        return rows.X, share
     rng = np.random.default_rng(n)
     one, other = np.resize(rng.permutation(n), made), rng.integers(n, size=made)
     swapped = uniforms(rows.columns, made, n).T < SWAPPED
