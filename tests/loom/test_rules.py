@@ -76,7 +76,7 @@ def test_neurons_are_the_leaves_of_extremely_randomised_trees(kind, classes):
     rows = rows_of(table(kind=kind, classes=classes))
     view = make_view(rows.X, rows.weight)
     given = activations(rule_layers(rows, view, 0, 0, seed=3, part="extra"), view, rows.X)
-    options = {"max_leaf_nodes": 16, "min_samples_leaf": rules.EXTRA_LEAST_ROWS, "max_features": 1.0, "random_state": 3}
+    options = {"max_leaf_nodes": rules.EXTRA_LEAVES, "min_samples_leaf": rules.EXTRA_LEAST_ROWS, "max_features": 1.0, "random_state": 3}
     values = view.values(rows.X)[:, np.argsort(rows.columns, kind="stable")]
     targets = rows.targets[:, 0] if kind == "regression" else np.eye(classes)[rows.codes] if classes > 2 else rows.codes.astype(float)
     leaves = ExtraTreesRegressor(rules.EXTRA_TREES, **options).fit(values, targets, rows.weight).apply(values)  # (n, trees)

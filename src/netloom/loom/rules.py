@@ -24,11 +24,10 @@ from netloom.target.weights import Layer, View
 __all__ = ["GROWN", "rule_layers"]
 
 TREES = 24  # of a forest
-EXTRA_TREES, EXTRA_LEAST_ROWS = 48, 2
+EXTRA_TREES, EXTRA_LEAVES, EXTRA_LEAST_ROWS = 48, 16, 2
 STEPS, LEAST_STEPS, RATE, SEEN = 32, 2, 0.3, 0.7  # of boosting: trees, shared by the classes; what each adds; share of rows it sees
 VALUE_STEPS, VALUE_RATE = 128, 0.1  # the same for values, shared by several
-LEAVES = {0: 8, 1000: 16, 2001: 32}  # of a tree of a forest, from so many rows on
-EXTRA_LEAVES = {0: 16, 2001: 32}
+LEAVES = ((2001, 32), (1000, 16), (0, 8))  # from so many rows on, of a tree of a forest
 BOOSTED_LEAVES = 8
 READ_ROWS = 5000  # that trees learn from
 LEAST_ROWS = 3  # of a leaf
@@ -72,18 +71,14 @@ def rule_layers(rows: Rows, view: View, at: int, first: int, seed: int, part: st
 
 
 def _forest(values: np.ndarray, rows: Rows, seed: int) -> list[BaseDecisionTree]:
-    tree = DecisionTreeRegressor(max_leaf_nodes=_at(LEAVES, rows.n), min_samples_leaf=LEAST_ROWS, max_features=0.5)
+    leaves = next(leaves for least, leaves in LEAVES if rows.n >= least)
+    tree = DecisionTreeRegressor(max_leaf_nodes=leaves, min_samples_leaf=LEAST_ROWS, max_features=0.5)
     return _independent(tree, TREES, values, rows, seed, resampled=True)
 
 
 def _extra(values: np.ndarray, rows: Rows, seed: int) -> list[BaseDecisionTree]:
-    tree = ExtraTreeRegressor(max_leaf_nodes=_at(EXTRA_LEAVES, rows.n), min_samples_leaf=EXTRA_LEAST_ROWS, max_features=1.0)
+    tree = ExtraTreeRegressor(max_leaf_nodes=EXTRA_LEAVES, min_samples_leaf=EXTRA_LEAST_ROWS, max_features=1.0)
     return _independent(tree, EXTRA_TREES, values, rows, seed, resampled=False)
-
-
-def _at(leaves: dict[int, int], n: int) -> int:
-    """What a table says of n rows."""
-    return next(count for least, count in reversed(leaves.items()) if n >= least)
 
 
 def _independent(
