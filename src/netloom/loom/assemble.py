@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from netloom.loom.compare import moments, readout_targets
-from netloom.loom.families import Selection, select
+from netloom.loom.families import Selection, parts_there, select
 from netloom.loom.pool import Pool
 from netloom.loom.rows import Rows
 from netloom.loom.shrink import SAME, shrink
@@ -21,7 +21,7 @@ __all__ = ["Member", "assemble"]
 
 BLOCK = 20_000  # rows whose features are one matrix; more are solved from sums over such blocks
 AT_ONCE = 2000  # rows whose features are made at once, with those that nobody reads
-READOUT_ROWS = 45_000  # of more, features would take more than two gigabytes
+READOUT_ROWS = 45_000  # with more, a fit of many rows of 50 columns takes more than two gigabytes
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def assemble(
 
 def solved_alone(pool: Pool, rows: Rows, members: Sequence[Member], head: str) -> list[tuple[np.ndarray, np.ndarray]]:
     """`readout_of` each member. What none reads, like the cuts of trees, is not kept: with many rows it would be half of the memory."""
-    wanted = {part for member in members for part in member.parts if part in pool.parts}
+    wanted = {part for member in members for part in parts_there(pool, member.parts) or ()}
     read = np.unique(np.concatenate([pool.parts[part] for part in wanted]))
     narrow = replace(pool, parts={part: np.searchsorted(read, pool.parts[part]) for part in wanted})
     blocks = features_of(pool.weights, rows, read)

@@ -8,7 +8,7 @@ from netloom.errors import ConfigError
 from netloom.loom.pool import Pool
 from netloom.loom.rules import GROWN
 
-__all__ = ["FAMILIES", "Selection", "families_named", "select"]
+__all__ = ["FAMILIES", "Selection", "families_named", "parts_there", "select"]
 
 FAMILIES: dict[str, tuple[str, ...]] = {  # family: the parts of the pool it reads
     "linear": ("values",),
@@ -67,16 +67,21 @@ class Selection:
         return (features[:, self.index] - self.mean) * self.prior
 
 
-def select(pool: Pool, parts: tuple[str, ...], mean: np.ndarray, deviation: np.ndarray) -> Selection | None:
-    """The features of ``parts`` given the mean and deviation (all,) of every pool feature; None where a part does not exist.
-
-    Where trees find nothing to cut there are no rules: then a family is what it is without them.
+def parts_there(pool: Pool, parts: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Those of ``parts`` that the pool has: where trees find nothing to cut there are no rules, and a family is what it is without them.
+    None where another part does not exist.
     """
-    parts = tuple(part for part in parts if part in pool.parts or part not in GROWN)
-    if any(part not in pool.parts for part in parts):
+    there = tuple(part for part in parts if part in pool.parts or part not in GROWN)
+    return there if all(part in pool.parts for part in there) else None
+
+
+def select(pool: Pool, parts: tuple[str, ...], mean: np.ndarray, deviation: np.ndarray) -> Selection | None:
+    """The features of `parts_there`, given the mean and deviation (all,) of every pool feature; None where there are none."""
+    there = parts_there(pool, parts)
+    if there is None:
         return None
     index, prior = [], []
-    for part in parts:
+    for part in there:
         chosen = pool.parts[part]
         index.append(chosen)
         generated = pool.priors.get(part)

@@ -13,11 +13,10 @@ import numpy as np
 from netloom.errors import ConfigError
 from netloom.loom.assemble import Member, assemble
 from netloom.loom.compare import Candidate, compare, evidence_loss, weigh
-from netloom.loom.families import FAMILIES, families_named
+from netloom.loom.families import FAMILIES, families_named, parts_there
 from netloom.loom.loom import Loom
 from netloom.loom.pool import weave_pool
 from netloom.loom.rows import Rows, canonical_rows, folds_of, occurring, spread
-from netloom.loom.rules import GROWN
 from netloom.target.budget import Budget
 from netloom.target.calibration import class_losses, coverage_of_folds, fan, interval_quantiles, log_chances, reliability, temperature_of
 from netloom.target.description import layers_and_views
@@ -105,7 +104,7 @@ def fit(
         members = [Member(simplest, wanted[simplest], 1.0, 1.0)]
     tell(0.8, "weaving on all rows")
     pool = weave_pool(loom, rows, parts={p for m in members for p in m.parts}, seed=seed, control=control)
-    if any(part not in pool.parts and part not in GROWN for m in members for part in m.parts):
+    if any(parts_there(pool, m.parts) is None for m in members):
         raise ConfigError(f"families = {families!r}: reads ranks, and no column of this table has more than two values; use all")
     metrics, extra = _proof(chosen, tried, head)
     if budget is not None and budget.max_bytes is not None and budget.max_bytes < 4 * PROOF:  # so few bytes are for the network
