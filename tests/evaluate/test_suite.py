@@ -142,6 +142,13 @@ def test_tables_are_chosen_by_name_or_number(folder):
     assert set(chosen["name"]) == {"regression-table"}
 
 
+@pytest.mark.parametrize("most_rows", [1, 0, -5])
+def test_too_few_rows_are_refused_before_anything_runs(folder, most_rows):
+    with pytest.raises(ConfigError, match=f"most_rows = {most_rows}: must be 2 or more"):
+        run(folder, folder / "runs.csv", ["linear"], most_rows=most_rows, progress=quiet)
+    assert not (folder / "runs.csv").exists()
+
+
 def test_unknown_names_are_said(folder):
     with pytest.raises(ConfigError, match="table 'iris': not in"):
         run(folder, folder / "runs.csv", ["linear"], tables=["iris"])

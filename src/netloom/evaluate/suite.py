@@ -124,7 +124,8 @@ def run(
 
     Raises
     ------
-    ConfigError : an unknown model, or a table that is unknown or not there; FileError : no suite, or a CSV that is not of this kind
+    ConfigError : an unknown model, fewer than two rows, or a table that is unknown or not there
+    FileError : no suite, or a CSV that is not of this kind
     """
     index, out = read_index(suite), Path(out)
     names = [str(name) for name in index["name"]]
@@ -135,6 +136,8 @@ def run(
         names = [name for name in names if name in set(tables)]
     if max_tables is not None and max_tables < len(names):
         names = [names[int(place)] for place in np.linspace(0, len(names) - 1, max(max_tables, 1))]
+    if most_rows < 2:
+        raise ConfigError(f"most_rows = {most_rows}: must be 2 or more, nothing is learned from fewer")
     models = list(models) if models is not None else list(fits) if fits is not None else default_models()
     for model in models:
         if model not in (fits if fits is not None else [*NETWORKS, *BASELINES]):
