@@ -34,7 +34,7 @@ def same(first, second):
 
 
 def test_training_lowers_the_loss_of_tasks_not_seen(tiny):
-    settings = tiny(steps=40, groups=1, lr=5e-3, validate_every=1000, save_every=1000, validation=8, ema=0.8)
+    settings = tiny(steps=120, groups=1, lr=5e-3, validate_every=1000, save_every=1000, validation=8, ema=0.8)
     run = Trainer(settings, silent)
     before = run.validation.scores(run.loom)["loss"]
     assert run.run().validation["loss"] < before - 0.02
