@@ -14,6 +14,7 @@ import torch
 
 from netloom.loom.compare import IN_CACHE, moments
 from netloom.loom.keys import uniforms
+from netloom.loom.pool import WIDE
 from netloom.loom.rows import Rows, spread
 from netloom.loom.views import many_valued
 from netloom.loom.weave import halved
@@ -168,10 +169,14 @@ def _imitate(
     """The readout of features F (n, p) moved to imitate the large network, and how far from it that is. Called, the last tells means (p,)
     of the features, and how far outputs move without each of them (p,).
 
-    Features that the readout does not read stay unread.
+    Features that the readout does not read stay unread, and what it hears of the values of a wide table stays as it is: more columns than
+    rows would say anything of these rows, in place of all neurons, and something else of the next.
     """
     mean, deviation = moments([F], large.heed)
     read = read_rows(weights.readout)
+    values = len(weights.views[0].columns)
+    if values > WIDE:
+        read[:values] = False
     readout = weights.readout.astype(np.float64)
     missing = large.said - _times(F, readout)
     scale = np.maximum(deviation[read], FLAT)
