@@ -22,6 +22,8 @@ from netloom.target.weights import CLIP, gathered
 __all__ = ["to_c", "write"]
 
 WIDTH = 120
+FEW = 8  # outputs: below, each is a sum of its own
+LONG = 24  # outputs that read one and the same input: below, a loop for each input is slower than looking up
 DENSE = 7  # a processor adds that many numbers in a row in the time of one that it looks up
 
 
@@ -102,10 +104,19 @@ def _arrays(name: str, plan: Plan) -> list[str]:
         for key, matrix in _matrices(plan, part).items():
             if isinstance(matrix, Sparse):
                 found.append(_array(f"{name}_l{t}_{key}_from", matrix.from_, "int"))
-                matrix = matrix.numbers
+            elif isinstance(matrix, Runs):
+                found.append(_array(f"{name}_l{t}_{key}_ends", matrix.ends, "int"))
+            matrix = matrix if isinstance(matrix, np.ndarray) else matrix.numbers
             found.append(_array(f"{name}_l{t}_{key}", matrix, "NETLOOM_REAL"))
         found.append(_array(f"{name}_l{t}_bias", part.bias, "double" if part is plan.readout else "NETLOOM_REAL"))
     return found
+
+
+class Runs(NamedTuple):
+    """A matrix with one number in each column, of outputs in the order of the input they read: i is read by those up to ``ends[i]``."""
+
+    numbers: np.ndarray
+    ends: np.ndarray
 
 
 class Sparse(NamedTuple):
@@ -118,17 +129,30 @@ class Sparse(NamedTuple):
 
 
 def _longest_first(plan: Plan) -> Plan:
-    """The neurons of every layer in order of how many earlier ones they read, so that the sums of a sparse matrix are not scattered."""
+    """The neurons of every layer in order of how many earlier ones they read, so that the sums of a sparse matrix are not scattered; those
+    that read none, in order of the feature they read first, so that what reads one and the same stands side by side."""
     layers: list[Part] = []
     orders: list[np.ndarray] = []
     for part in [*plan.layers, plan.readout]:
         heard = np.concatenate([np.zeros(0, int), *(edge + orders[e] for e, edge in zip(part.earlier, _edges(plan, part), strict=True))])
         onto = part.onto[heard]
-        order = np.arange(part.width) if part is plan.readout else np.argsort(-np.count_nonzero(onto, axis=0), kind="stable")
+        by_length = np.lexsort([_first(_by_step(plan, part)), -np.count_nonzero(onto, axis=0)])
+        order = np.arange(part.width) if part is plan.readout else by_length
         columns = {key: getattr(part, key)[:, order] for key in ("weight", "codes", "flags")}
         layers.append(replace(part, **columns, bias=part.bias[order], onto=onto[:, order]))
         orders.append(order)
     return replace(plan, layers=tuple(layers[:-1]), readout=layers[-1])
+
+
+def _first(matrix: np.ndarray) -> np.ndarray:
+    """The first input that each output reads; 0 for one that reads none."""
+    return (matrix != 0).argmax(axis=0) if len(matrix) else np.zeros(matrix.shape[1], dtype=int)
+
+
+def _is_runs(matrix: np.ndarray) -> bool:
+    """Whether outputs that read one and the same input stand side by side, read nothing else, and are worth a loop."""
+    where = _first(matrix)
+    return bool((np.count_nonzero(matrix, axis=0) <= 1).all() and (np.diff(where) >= 0).all() and len(where) >= LONG * (where[-1] + 1))
 
 
 def _edges(plan: Plan, part: Part) -> list[int]:
@@ -136,25 +160,28 @@ def _edges(plan: Plan, part: Part) -> list[int]:
     return np.cumsum([0, *(plan.layers[e].width for e in part.earlier)])[:-1].tolist()
 
 
-def _matrices(plan: Plan, part: Part) -> dict[str, np.ndarray | Sparse]:
+def _matrices(plan: Plan, part: Part) -> dict[str, np.ndarray | Runs | Sparse]:
     """Those of a part that are not all 0, in the order in which they are read: a row per input, or per output where these are few."""
     products = {"weight": _by_step(plan, part)}
     for e, at in zip(part.earlier, _edges(plan, part), strict=True):
         products[f"onto{e}"] = part.onto[at : at + plan.layers[e].width]
     products |= {"codes": part.codes, "flags": part.flags}
-    found: dict[str, np.ndarray | Sparse] = {}
+    found: dict[str, np.ndarray | Runs | Sparse] = {}
     for key, matrix in products.items():
         if not matrix.any():
             continue
         if key in ("codes", "flags"):  # read row by row
             found[key] = matrix
+        elif _is_runs(matrix):
+            where = _first(matrix)
+            found[key] = Runs(matrix[where, np.arange(len(where))], np.searchsorted(where, np.arange(where[-1] + 1), "right"))
         elif DENSE * np.count_nonzero(matrix) < matrix.size:
             places, numbers = (x.T for x in gathered(matrix.T))
             counts = tuple(int(np.flatnonzero(row)[-1]) + 1 for row in numbers)
             numbers, places = (np.concatenate([x[k, :n] for k, n in enumerate(counts)]) for x in (numbers, places))
             found[key] = Sparse(numbers, places, counts)
         else:
-            found[key] = matrix.T if part.width < 8 else matrix
+            found[key] = matrix.T if part.width < FEW else matrix
     return found
 
 
@@ -216,7 +243,7 @@ def _steps(name: str, plan: Plan, classes: int) -> list[str]:
         last, H, p = part is plan.readout, part.width, f"{name}_l{t}"
         a = "y" if last else f"(h + {starts[t]})"
         held = _matrices(plan, part)
-        product = "netloom_few" if H < 8 else "netloom_many"
+        product = "netloom_few" if H < FEW else "netloom_many"
         lines.append(f"for (i = 0; i < {H}; i++) {a}[i] = {0 if last else f'{p}_bias[i]'};")
         if "codes" in held:
             for c, offset in enumerate(plan.offsets[:-1].tolist()):
@@ -231,6 +258,8 @@ def _steps(name: str, plan: Plan, classes: int) -> list[str]:
             if isinstance(matrix, Sparse):
                 for at, count in zip(np.cumsum((0, *matrix.counts)), matrix.counts, strict=False):
                     lines.append(f"netloom_sparse({p}_{key} + {at}, {p}_{key}_from + {at}, {where}, {a}, {count});")
+            elif isinstance(matrix, Runs):
+                lines.append(f"netloom_runs({p}_{key}, {p}_{key}_ends, {where}, {len(matrix.ends)}, {a});")
             elif matrix is not None:
                 lines.append(f"{product}({p}_{key}, {where}, {count}, {a}, {H});")
         if not last:

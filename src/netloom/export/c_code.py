@@ -137,14 +137,27 @@ static inline void netloom_sparse(const NETLOOM_REAL *restrict w, const int *res
     for (j = 0; j < h; j++) a[j] += w[j] * x[from[j]];
 }
 
-/* a += w @ x, w (h, n), h small: eight sums side by side. */
+/* a += w * x[i] for the outputs from ends[i - 1] up to ends[i]: those that read nothing but x[i]. */
+static inline void netloom_runs(const NETLOOM_REAL *restrict w, const int *restrict ends, const NETLOOM_REAL *restrict x, int n,
+    NETLOOM_REAL *restrict a)
+{
+    int i, j = 0;
+    for (i = 0; i < n; i++)
+        for (; j < ends[i]; j++) a[j] += w[j] * x[i];
+}
+
+/* a += w @ x, w (h, n), h small: eight sums side by side, which is one vector unless a compiler unrolls the innermost loop too early. */
 static inline void netloom_few(const NETLOOM_REAL *restrict w, const NETLOOM_REAL *restrict x, int n, NETLOOM_REAL *restrict a, int h)
 {
     int i, j, k;
     for (j = 0; j < h; j++, w += n) {
         NETLOOM_REAL sum[8] = {0, 0, 0, 0, 0, 0, 0, 0}, rest = 0;
-        for (i = 0; i + 8 <= n; i += 8)
+        for (i = 0; i + 8 <= n; i += 8) {
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC unroll 1
+#endif
             for (k = 0; k < 8; k++) sum[k] += w[i + k] * x[i + k];
+        }
         for (; i < n; i++) rest += w[i] * x[i];
         a[j] += ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7])) + rest;
     }
