@@ -7,8 +7,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from netloom import Task
+from netloom.loom import keys
 from netloom.loom.keys import content_keys, row_keys
-from netloom.loom.rows import canonical_rows
+from netloom.loom.rows import _dense_ranks, canonical_rows
 from netloom.tasks import Schema
 
 
@@ -55,6 +56,20 @@ def test_order_and_names_do_not_matter(kind, classes, weighted, seed, n, d):
         np.testing.assert_array_equal(one, two) if classes else np.testing.assert_allclose(one, two, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(first.weight, second.weight, rtol=1e-12)
     np.testing.assert_array_equal(first.times, second.times)
+
+
+@pytest.mark.parametrize("at_once", [1, 100, 10**6], ids=["column by column", "a few columns", "all columns"])
+def test_a_few_columns_at_a_time_give_the_same_rows(monkeypatch, at_once):
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame({f"c{j}": COLUMNS[kind](rng, 40) for j, kind in enumerate([*COLUMNS] * 2)} | {"same": 1.0})
+    y = rng.choice(["u", "v", "w"], 40)
+    before = rows_of(frame, y)
+    monkeypatch.setattr(keys, "AT_ONCE", at_once)
+    after = rows_of(frame, y)
+    for name in ("X", "targets", "weight", "times", "codes", "columns", "outputs"):
+        np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
+    table = rng.integers(0, 5, (40, 6)) / 4
+    np.testing.assert_array_equal(_dense_ranks(table), np.stack([np.unique(c, return_inverse=True)[1] for c in table.T], axis=1))
 
 
 @pytest.mark.filterwarnings("error")

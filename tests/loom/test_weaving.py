@@ -1,6 +1,7 @@
 """What must not change a network: order of rows, columns and classes, units, repeated rows instead of weights, the batch around a task."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -102,6 +103,31 @@ def test_groups_woven_on_two_threads_equal_those_on_one(loom, make, monkeypatch)
     assert len(on) == 2
     for task, one, two in zip(tasks, alone, together, strict=True):
         np.testing.assert_array_equal(answers(one, task.frame), answers(two, task.frame))
+
+
+@pytest.mark.parametrize("kind, blocks", [("classification", 1), ("regression", 3)])
+def test_how_many_blocks_are_woven_by_default(loom, make, kind, blocks):
+    task = make(kind, n=80)
+    network = loom.weave(task)
+    assert len(network.weights.layers) == blocks and len(loom.weave(task, blocks=2).weights.layers) == 2
+    np.testing.assert_array_equal(answers(network, task.frame), answers(loom.weave(task, blocks=blocks), task.frame))
+
+
+def test_tables_of_one_width_are_grouped_again_once_their_categories_are_columns(loom, monkeypatch):
+    import netloom.loom.single as single
+
+    together, first = [], single.weave_layers
+    monkeypatch.setattr(
+        single, "weave_layers", lambda loom, samples, **named: together.append(len(samples)) or first(loom, samples, **named)
+    )
+    monkeypatch.setattr(single, "TOGETHER", 2000)
+    rng = np.random.default_rng(0)
+    frames = [pd.DataFrame({"word": rng.choice(list("abcdefghijklmnop")[:levels], 200), "x": rng.normal(size=200)}) for levels in (2, 16)]
+    tasks = [Task.from_frame(frame, target=np.where(frame["x"] > 0, "above", "below")) for frame in frames]
+    networks = loom.weave_many(tasks)
+    assert together == [1, 1]  # 200 rows of 2 columns each, then 200 of 3 and 200 of 17
+    for task, network in zip(tasks, networks, strict=True):
+        assert (network.predict(task.frame) == task.classes[task.y]).mean() > 0.9
 
 
 def test_weaving_sees_what_a_linear_model_cannot(loom, make):

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from netloom.target.cells import K
 
@@ -78,4 +77,4 @@ def cells_of(z: Tensor, thresholds: Tensor) -> Tensor:
 
 def one_hot(codes: np.ndarray, classes: int) -> np.ndarray:
     """Class numbers (n,) as (n, classes) float32."""
-    return F.one_hot(torch.as_tensor(codes), classes).float().numpy()
+    return np.eye(classes, dtype=np.float32)[codes]

@@ -4,6 +4,8 @@ The same block is used for every step, so any number of blocks can be woven. Cos
 weighted by the cell values themselves, there is never a token per cell.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -20,7 +22,11 @@ def mlp(D: int) -> nn.Sequential:
 
 
 class Attention(nn.Module):
-    """``x`` asks, ``y`` answers: multi-head attention with pre-norms; ``log_weight`` (B, b) is added to the scores (-inf leaves out)."""
+    """``x`` asks, ``y`` answers: multi-head attention with pre-norms; ``log_weight`` (B, b) is added to the scores (-inf leaves out).
+
+    Few tokens meet many rows here, and the rows are most of the work. So the maps of the rows are moved to the few, where they are the same
+    products in another order: q . (W r) = (W' q) . r, and sum_j p_j (W v_j) is a sum over few.
+    """
 
     def __init__(self, D: int, heads: int = 4) -> None:
         super().__init__()
@@ -31,8 +37,33 @@ class Attention(nn.Module):
         nn.init.normal_(self.out.weight, std=0.02)
 
     def forward(self, x: Tensor, y: Tensor, log_weight: Tensor | None = None) -> Tensor:
-        key, value = self.key_value(self.norm_y(y)).chunk(2, -1)
-        return self.out(attend(self.query(self.norm_x(x)), key, value, self.heads, log_weight))
+        x, y = self.norm_x(x), self.norm_y(y)
+        if self.heads * min(x.shape[1], y.shape[1]) >= x.shape[2]:  # nobody is few
+            key, value = self.key_value(y).chunk(2, -1)
+            return self.out(attend(self.query(x), key, value, self.heads, log_weight))
+        return (self._few_ask if x.shape[1] <= y.shape[1] else self._few_answer)(x, y, log_weight)
+
+    def _few_ask(self, x: Tensor, y: Tensor, log_weight: Tensor | None) -> Tensor:
+        key, value = self.key_value.weight.unflatten(0, (2, self.heads, -1))  # (heads, D / heads, D) each
+        query = self._per_head(self.query(x)) / math.sqrt(key.shape[1])
+        asked = torch.einsum("bahe,hed->bhad", query, key).flatten(1, 2)  # (B, heads * a, D)
+        scores = asked @ y.mT
+        if log_weight is not None:
+            scores = scores + log_weight[:, None]
+        heard = (torch.softmax(scores, -1) @ y).unflatten(1, (self.heads, -1))  # (B, heads, a, D)
+        return self.out(torch.einsum("bhad,hed->bahe", heard, value).flatten(2))
+
+    def _few_answer(self, x: Tensor, y: Tensor, log_weight: Tensor | None) -> Tensor:
+        key, value = map(self._per_head, self.key_value(y).chunk(2, -1))  # (B, b, heads, D / heads) each
+        known = torch.einsum("bche,hed->bhcd", key / math.sqrt(key.shape[3]), self.query.weight.unflatten(0, (self.heads, -1)))
+        said = torch.einsum("bche,dhe->bhcd", value, self.out.weight.unflatten(1, (self.heads, -1)))
+        scores = (x @ known.flatten(1, 2).mT).unflatten(-1, (self.heads, -1))  # (B, a, heads, b)
+        if log_weight is not None:
+            scores = scores + log_weight[:, None, None]
+        return torch.softmax(scores, -1).flatten(2) @ said.flatten(1, 2)
+
+    def _per_head(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1))
 
 
 class Block(nn.Module):
@@ -70,7 +101,7 @@ class Block(nn.Module):
         heard = torch.einsum("bndk,bnkw->bdkw", P, self.row_value(R).view(B, n, K, D // K)).reshape(B, d, D) / root_n
         c = c + self.to_column(self.norm_column_message(heard))
         c = c + self.mlp_column(self.norm_column_mlp(c))
-        o = o + self.to_output(self.norm_output_message(residual.transpose(1, 2) @ self.residual_value(R) / root_n))
+        o = o + self.to_output(self.norm_output_message(self.residual_value(residual.transpose(1, 2) @ R) / root_n))
         o = o + self.mlp_output(self.norm_output_mlp(o))
         u = u + self.neuron_rows(u, r, weight.log())
         u = u + self.neuron_rest(u, torch.cat([c, o, u], 1), rest)

@@ -3,12 +3,15 @@
 So the order in which columns and classes come, and the unit of a column, never matter: permuted data get permuted random numbers.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.special import ndtri
 
-__all__ = ["content_keys", "met", "mix", "normals", "row_keys", "told_apart", "uniforms"]
+__all__ = ["content_keys", "met", "mix", "normals", "row_keys", "some_columns", "told_apart", "uniforms"]
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+AT_ONCE = 2**15  # numbers: so many stay in a processor's cache, and a small table takes few calls
 SINGLED = 16  # rows; a table of few columns has no symmetry left then
 
 
@@ -19,19 +22,26 @@ def mix(x: np.ndarray) -> np.ndarray:
     return x ^ (x >> np.uint64(31))
 
 
+def some_columns(table: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """A table (n, d) a few columns at a time: which columns, and (k, n) of them."""
+    k = max(AT_ONCE // max(len(table), 1), 1)
+    for j in range(0, table.shape[1], k):
+        yield slice(j, j + k), table.T[j : j + k]
+
+
 def row_keys(ranks: np.ndarray) -> np.ndarray:
     """A key per row (n,) from dense ranks (n, d), the same in whatever order the columns come."""
     key = np.zeros(len(ranks), dtype=np.uint64)
-    for j in range(ranks.shape[1]):  # a sum does not know its order
-        key += mix(ranks[:, j].astype(np.uint64) * GOLDEN + np.uint64(1))
+    for _, some in some_columns(ranks):  # a sum does not know its order
+        key += mix(some.astype(np.uint64) * GOLDEN + np.uint64(1)).sum(axis=0, dtype=np.uint64)
     return mix(key)
 
 
 def content_keys(ranks: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """A key per column (d,) from its ranks (n, d) and the keys of the rows (n,)."""
     keys = np.empty(ranks.shape[1], dtype=np.uint64)
-    for j in range(ranks.shape[1]):
-        keys[j] = mix(ranks[:, j].astype(np.uint64) * GOLDEN + rows).sum(dtype=np.uint64)
+    for which, some in some_columns(ranks):
+        keys[which] = mix(some.astype(np.uint64) * GOLDEN + rows).sum(axis=1, dtype=np.uint64)
     return mix(keys)
 
 
@@ -81,8 +91,8 @@ def _distinct(*keys: np.ndarray) -> int:
 def met(ranks: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """A key per row (n,) of what it has of which column, given by its key (d,), in whatever order these come."""
     key = np.zeros(len(ranks), dtype=np.uint64)
-    for j in range(ranks.shape[1]):
-        key += mix(mix(ranks[:, j].astype(np.uint64) * GOLDEN + np.uint64(1)) + columns[j])
+    for which, some in some_columns(ranks):
+        key += mix(mix(some.astype(np.uint64) * GOLDEN + np.uint64(1)) + columns[which, None]).sum(axis=0, dtype=np.uint64)
     return key
 
 

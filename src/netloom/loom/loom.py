@@ -53,14 +53,14 @@ class Loom(Hypernetwork):
             raise FileError(f"{path}: cannot be read ({error.strerror}); give a .safetensors file") from None
         return _from_bytes(data, str(path))
 
-    def weave(self, task: Task, budget: Budget | None = None, *, blocks: int = 3, seed: int = 0) -> TargetNetwork:
+    def weave(self, task: Task, budget: Budget | None = None, *, blocks: int | None = None, seed: int = 0) -> TargetNetwork:
         """One network in one pass: woven neurons under a readout whose penalty is chosen by (approximate) leave-one-out.
 
         Parameters
         ----------
         task : at most about a thousand of its rows are read by the loom, all by the readout
         budget : limits on the network's size
-        blocks : how many blocks of neurons
+        blocks : how many blocks of neurons; by default `netloom.loom.single.BLOCKS`: one for classes, three for values
         seed : of the identities that tell columns and classes apart
 
         Raises
@@ -69,14 +69,16 @@ class Loom(Hypernetwork):
         """
         return self._weave([task], budget, blocks, seed, summary=True)[0]
 
-    def weave_many(self, tasks: Sequence[Task], budget: Budget | None = None, *, blocks: int = 3, seed: int = 0) -> list[TargetNetwork]:
+    def weave_many(
+        self, tasks: Sequence[Task], budget: Budget | None = None, *, blocks: int | None = None, seed: int = 0
+    ) -> list[TargetNetwork]:
         """A network for each of many tasks, tasks of similar size woven together in padded batches.
 
         Other than `weave`, it spends no time on summaries of the rows: to explain these networks, give ``explain`` a background.
         """
         return self._weave(tasks, budget, blocks, seed, summary=False)
 
-    def _weave(self, tasks: Sequence[Task], budget: Budget | None, blocks: int, seed: int, summary: bool) -> list[TargetNetwork]:
+    def _weave(self, tasks: Sequence[Task], budget: Budget | None, blocks: int | None, seed: int, summary: bool) -> list[TargetNetwork]:
         return weave_tasks(self, tasks, budget, blocks=blocks, seed=seed, fingerprint=self.fingerprint(), summary=summary)
 
     def fingerprint(self) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from netloom.errors import DataError
 from netloom.loom.batch import one_hot
-from netloom.loom.keys import met, row_keys, told_apart
+from netloom.loom.keys import met, row_keys, some_columns, told_apart
 from netloom.tasks import Task
 from netloom.tasks.schema import Levels
 
@@ -130,14 +130,25 @@ def _times(weight: np.ndarray, codes: np.ndarray | None) -> np.ndarray:
 def _dense_ranks(table: np.ndarray) -> np.ndarray:
     """Which of the sorted distinct values of its column each value is: int32 (n, d), a column in one piece."""
     ranks = np.empty(table.shape, dtype=np.int32, order="F")
-    for j, column in enumerate(table.T):
-        least, most = column.min(), column.max()
-        two = column == most
-        if (two | (column == least)).all():  # as most columns of a wide table are; sorting takes ten times as long
-            ranks[:, j] = two & (least < most)
-        else:
-            ranks[:, j] = np.unique(column, return_inverse=True)[1]
+    for which, some in some_columns(table):
+        columns = np.ascontiguousarray(some)  # (k, n)
+        least, most = columns.min(axis=1, keepdims=True), columns.max(axis=1, keepdims=True)
+        two = columns == most
+        ranks.T[which] = two & (least < most)
+        many = ~(two | (columns == least)).all(axis=1)  # few columns of a wide table are; sorting takes ten times as long
+        if many.any():
+            ranks.T[which][many] = _places(columns[many])
     return ranks
+
+
+def _places(columns: np.ndarray) -> np.ndarray:
+    """Which of the sorted distinct values of its column each value of (k, n) is."""
+    order = columns.argsort(axis=1, kind="stable")
+    ordered = np.take_along_axis(columns, order, axis=1)
+    place, found = np.zeros(columns.shape, dtype=np.int32), np.empty(columns.shape, dtype=np.int32)
+    np.cumsum(ordered[:, 1:] != ordered[:, :-1], axis=1, out=place[:, 1:])
+    np.put_along_axis(found, order, place, axis=1)
+    return found
 
 
 def occurring(rows: Rows, most: int) -> Rows:

@@ -36,6 +36,8 @@ from netloom.tasks import Schema, Task
 
 __all__ = ["weave_tasks"]
 
+# Further blocks of classes are woven at what leave-one-out says is wrong, which flatters them; see docs/decisions/0088
+BLOCKS = {"classification": 1, "regression": 3}
 TOGETHER = 25_000  # padded rows x columns woven in one batch: larger ones are not faster, and leave fewer to share among threads
 
 T = TypeVar("T")
@@ -67,24 +69,30 @@ class Draft:
 
 
 def weave_tasks(
-    loom: Hypernetwork, tasks: Sequence[Task], budget: Budget | None, *, blocks: int, seed: int, fingerprint: str, summary: bool
+    loom: Hypernetwork, tasks: Sequence[Task], budget: Budget | None, *, blocks: int | None, seed: int, fingerprint: str, summary: bool
 ) -> list[TargetNetwork]:
     """A network per task, in the order of the tasks; with ``summary`` each keeps what its rows looked like, if there is no tight budget."""
-    prepared = [_prepare(task) for task in tasks]
-    groups = list(_groups(prepared))
 
-    def weave_group(group: list[int]) -> list[TargetNetwork]:
-        samples = [sample_of(p.rows.take(spread(p.rows, WEAVE_ROWS)), p.view) for p in (prepared[i] for i in group)]
-        threads = weave_layers(loom, samples, seeds=[seed] * len(samples), blocks=blocks)
+    def weave_some(some: list[int]) -> dict[int, TargetNetwork]:
+        prepared = [_prepare(tasks[i]) for i in some]
+        networks: dict[int, TargetNetwork] = {}
+        for group in _groups([(p.task.kind, p.rows.n, len(p.view.columns)) for p in prepared]):
+            networks |= zip((some[g] for g in group), weave_group([prepared[g] for g in group]), strict=True)
+        return networks
+
+    def weave_group(group: list[Prepared]) -> list[TargetNetwork]:
+        samples = [sample_of(p.rows.take(spread(p.rows, WEAVE_ROWS)), p.view) for p in group]
+        threads = weave_layers(loom, samples, seeds=[seed] * len(samples), blocks=blocks or BLOCKS[group[0].task.kind])
         drafts = [
-            _draft(prepared[i], own, budget, {"loom": fingerprint, "seed": seed, "rows": tasks[i].n}, summary and budget is None)
-            for i, own in zip(group, threads, strict=True)
+            _draft(p, own, budget, {"loom": fingerprint, "seed": seed, "rows": p.task.n}, summary and budget is None)
+            for p, own in zip(group, threads, strict=True)
         ]
         return [_finish(draft, readout) for draft, readout in zip(drafts, readouts(drafts), strict=True)]
 
     networks: dict[int, TargetNetwork] = {}
-    for group, woven in zip(groups, _side_by_side(weave_group, groups), strict=True):
-        networks |= dict(zip(group, woven, strict=True))
+    # grouped by the size of the tables first, so that each thread prepares its own: one waits for Python while another computes
+    for woven in _side_by_side(weave_some, list(_groups([(task.kind, task.n, task.frame.shape[1]) for task in tasks]))):
+        networks |= woven
     return [networks[i] for i in range(len(tasks))]
 
 
@@ -110,14 +118,15 @@ def _prepare(task: Task) -> Prepared:
     return Prepared(task, schema, rows, make_view(rows.X, rows.weight, columns=columns))
 
 
-def _groups(prepared: Sequence[Prepared]) -> Iterator[list[int]]:
-    """Tasks of similar size, so that padding is cheap: sorted by rows and columns, cut where a batch would grow too large."""
-    sizes = [(min(p.rows.n, WEAVE_ROWS), len(p.view.columns)) for p in prepared]
+def _groups(sizes: Sequence[tuple[str, int, int]]) -> Iterator[list[int]]:
+    """Tasks of one kind and similar size, so that padding is cheap: sorted by rows and columns, cut where a batch would grow too large."""
+    sizes = [(kind, min(n, WEAVE_ROWS), d) for kind, n, d in sizes]
     group: list[int] = []
     for i in sorted(range(len(sizes)), key=sizes.__getitem__):
-        n, d = sizes[i]
-        largest = max([d, *(sizes[j][1] for j in group)])
-        if group and ((len(group) + 1) * n * largest > TOGETHER or n > 1.5 * sizes[group[0]][0] + 8):
+        kind, n, d = sizes[i]
+        largest = max([d, *(sizes[j][2] for j in group)])
+        first = sizes[group[0]] if group else sizes[i]
+        if group and (kind != first[0] or (len(group) + 1) * n * largest > TOGETHER or n > 1.5 * first[1] + 8):
             yield group
             group = []
         group.append(i)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from netloom.target.heads.path import penalties_of
-from netloom.target.solve import add_diagonal, cholesky
+from netloom.target.solve import cholesky
 
 __all__ = ["SOLVERS", "Duals", "logistic", "ridge"]
 
@@ -67,10 +67,9 @@ def logistic(K: Tensor, Y: Tensor, penalties: Tensor | Sequence[float], weight: 
     """
     strengths = penalties_of(penalties, K)
     K, one = _with_intercept(K, weight, strengths)
-    dual, found = torch.zeros_like(Y), []
+    dual, margins, found = torch.zeros_like(Y), torch.zeros_like(Y), []
     for penalty in strengths:
-        dual = _newton(K, Y, weight, penalty, dual, tolerance)
-        margins = K @ dual
+        dual, margins = _newton(K, Y, weight, penalty, dual, margins, tolerance)
         found.append((dual, margins + _moves(K, Y, weight, penalty, margins)))
     return _duals(found, one)
 
@@ -91,16 +90,21 @@ def _duals(found: list[tuple[Tensor, Tensor]], one: Tensor) -> Duals:
 
 def _system(K: Tensor, root: Tensor, penalty: Tensor) -> Tensor:
     """``S K S + penalty I`` with S = diag(root): positive definite, whatever the curvature root^2 (B, n, 1)."""
-    return add_diagonal(root * K * root.mT, penalty)
+    system = root * K
+    system *= root.mT  # in place, as below: these are the largest matrices here, and a pass over them takes as long as what is done to them
+    system.diagonal(dim1=-2, dim2=-1).add_(penalty)
+    return system
 
 
-def _newton(K: Tensor, Y: Tensor, weight: Tensor, penalty: Tensor, dual: Tensor, tolerance: float) -> Tensor:
-    """Newton steps for each task of the batch until one promises less than the tolerance."""
-    dual = dual.clone()
+def _newton(
+    K: Tensor, Y: Tensor, weight: Tensor, penalty: Tensor, dual: Tensor, margins: Tensor, tolerance: float
+) -> tuple[Tensor, Tensor]:
+    """Newton steps for each task of the batch until one promises less than the tolerance: duals and their margins ``K @ dual``."""
+    duals, all_margins = dual.clone(), margins.clone()
     left = torch.arange(len(K))  # tasks still on their way
+    k = K
     for _ in range(STEPS):
-        k, y, w, old = K[left], Y[left], weight[left], dual[left]
-        margins = k @ old
+        y, w, old, margins = Y[left], weight[left], duals[left], all_margins[left]
         chances = _chances(margins)
         pull = w[..., None] * (chances - y)  # (B, n, O)
         aim = (_aim if y.shape[2] == 1 else _aim_together)(k, w, chances, pull, margins, penalty)
@@ -115,11 +119,12 @@ def _newton(K: Tensor, Y: Tensor, weight: Tensor, penalty: Tensor, dual: Tensor,
             if not short.any():
                 break
             size = torch.where(short, size / 2, size)
-        dual[left] = old + now * step
-        left = left[(promise > 2 * tolerance * w.sum(1)) | ((size < 1) & (size > 1e-8))]
-        if not len(left):
+        duals[left], all_margins[left] = old + now * step, margins + now * along
+        further = (promise > 2 * tolerance * w.sum(1)) | ((size < 1) & (size > 1e-8))
+        if not further.any():
             break
-    return dual
+        left, k = (left, k) if further.all() else (left[further], k[further])
+    return duals, all_margins
 
 
 def _chances(margins: Tensor) -> Tensor:
