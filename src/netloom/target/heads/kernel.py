@@ -170,6 +170,9 @@ def _moves(K: Tensor, Y: Tensor, weight: Tensor, penalty: Tensor, margins: Tenso
     chances = _chances(margins)
     spread = (chances * (1 - chances)).clamp(min=TINY)
     root = (weight[..., None] * spread).sqrt().mT[..., None]  # (B, O, n, 1)
-    inverse = torch.cholesky_inverse(cholesky(_system(K[:, None], root, penalty)))
-    kept = penalty * inverse.diagonal(dim1=2, dim2=3).mT  # (B, n, O)  1 - leverage
+    factor = cholesky(_system(K[:, None], root, penalty))  # (B, O, n, n)
+    eye = torch.eye(factor.shape[-1], dtype=factor.dtype).expand_as(factor)
+    half = torch.linalg.solve_triangular(factor, eye, upper=False)
+    # 1 - leverage (B, n, O): the inverse's diagonal, in two thirds of the time that all of it takes
+    kept = penalty * half.square_().sum(2).mT
     return (1 - kept) / kept.clamp(min=1e-6) * (chances - Y) / spread
