@@ -29,8 +29,9 @@ class RowPlan:
     others : (column, first feature, feature after the last value) of each other column that has features
     plain : every column is a number with one feature: a row is its own encoding
     pick : takes the values of the number columns out of a row
-    places : feature of each number column that varies
+    places : feature of each number column that varies, as a slice where they stand side by side
     varying : which of the number columns vary
+    all_vary : whether all do
     """
 
     columns: tuple[Column, ...]
@@ -41,8 +42,9 @@ class RowPlan:
     others: tuple[tuple[int, int, int], ...]
     plain: bool
     pick: Callable[[Sequence[Any]], tuple]
-    places: np.ndarray
+    places: np.ndarray | slice
     varying: np.ndarray
+    all_vary: bool
 
     def encode(self, values: Any) -> np.ndarray:
         """float64 (d,) from a sequence of values or a mapping of names to values."""
@@ -52,7 +54,7 @@ class RowPlan:
             except (TypeError, ValueError, OverflowError):
                 pass
             else:
-                if row.shape == (self.width,) and _tame(row):
+                if row.shape == (self.width,) and _tame(row.tolist()):
                     return row
         ready = type(values) in (list, tuple) and len(values) == len(self.columns)
         return self._encode(values if ready else self._in_order(values))
@@ -77,11 +79,11 @@ class RowPlan:
             return False
         if numbers.shape != (len(self.numbers),):
             return False
-        row[self.places] = numbers[self.varying]
-        if not _tame(numbers):
-            for i in np.nonzero(~(np.abs(numbers) <= LARGEST))[0].tolist():
-                j, start = self.numbers[i]
-                if self.columns[j].encode_value(float(numbers[i]), row, start) and self.columns[j].missing:
+        row[self.places] = numbers if self.all_vary else numbers[self.varying]
+        listed = numbers.tolist()
+        if not _tame(listed):
+            for (j, start), number in zip(self.numbers, listed, strict=True):
+                if not abs(number) <= LARGEST and self.columns[j].encode_value(number, row, start) and self.columns[j].missing:
                     row[start + self.columns[j].varies] = 1  # type: ignore[attr-defined]
         return True
 
@@ -109,9 +111,9 @@ class RowPlan:
         return [values.get(name) for name in self.names]
 
 
-def _tame(numbers: np.ndarray) -> bool:
+def _tame(numbers: list[float]) -> bool:
     """Whether all are finite and in bounds, told by their length as a vector: hypot neither overflows nor warns."""
-    return math.hypot(*numbers.tolist()) < LARGEST
+    return math.hypot(*numbers) < LARGEST
 
 
 def plan_row(columns: tuple[Column, ...], width: int) -> RowPlan:
@@ -141,8 +143,9 @@ def plan_row(columns: tuple[Column, ...], width: int) -> RowPlan:
         tuple(others),
         plain,
         pick,
-        np.array(places, dtype=int),
+        slice(places[0], places[-1] + 1) if places and places[-1] - places[0] == len(places) - 1 else np.array(places, dtype=int),
         np.array(varying, dtype=int),
+        len(varying) == len(which),
     )
 
 
