@@ -158,12 +158,13 @@ class RowPlan:
             self.later.append((slice(p + start, p + stop), heard, np.ascontiguousarray(matrix), self.zeros[: stop - start]))
         self.rules = None
         if rules:
-            # (most inputs, rules): numpy adds up whole rows faster than the few numbers of many
+            # (most inputs, rules): whole rows are added up faster than the few numbers of many
             inputs, numbers = gathered(onto[:counted, counted:].T)
             constant, filled = bias[slots[counted:]], numbers == 0
             self.minus = bool((numbers[~filled] == -1).all())  # as rules are made: nothing to multiply, if what fills up is 1 each time
             inputs = np.where(filled, total, inputs + p) if self.minus else inputs + p
             constant = constant + filled.sum(axis=1) if self.minus else constant
+            self.sign = np.full(inputs.shape[1], -1 if self.minus else 1, np.float32)
             self.rules = np.ascontiguousarray(inputs.T), np.ascontiguousarray(numbers.T), constant.astype(np.float32)
         features = sum(len(x) for x in places)
         readout = np.zeros((p + len(slots), weights.readout.shape[1]), np.float32)
@@ -193,7 +194,7 @@ class RowPlan:
             raw += self.level.take(piece)
             if not self.tame:
                 np.clip(z, -CLIP, CLIP, out=z)
-        made = z.take(self.source)
+        made = z.take(self.source, mode="wrap")  # places are all there: this way numpy does not look whether they are
         made *= self.multiple
         made += self.constant
         f = np.empty(self.size, np.float32)
@@ -222,13 +223,11 @@ class RowPlan:
                 np.maximum(part, zeros, out=part)
             if self.rules is not None:
                 inputs, weight, bias = self.rules
-                read, part = f.take(inputs), f[self.last]
-                if self.minus:
-                    np.subtract(bias, np.add.reduce(read, 0), out=part)
-                else:
+                read, part = f.take(inputs, mode="wrap"), f[self.last]
+                if not self.minus:
                     read *= weight
-                    np.add.reduce(read, 0, out=part)
-                    part += bias
+                self.sign.dot(read, out=part)  # half the time of adding up
+                part += bias
                 np.maximum(part, self.no_last, out=part)
         outputs = self.readout.dot(f)
         return outputs if self.plain else outputs * self.scale + self.shift
