@@ -22,10 +22,11 @@ FAR = 1e6  # knots beyond it would lose digits where those of all columns stand 
 
 def row_chances(outputs: np.ndarray) -> np.ndarray:
     """Chances (C,) of one row's outputs: what `log_chances` gives, without its fixed costs."""
-    if len(outputs) == 1:
-        odds = math.exp(min(max(float(outputs[0]), -700.0), 700.0))  # beyond, exp overflows and the chance is 1e-304 anyway
+    logits = outputs.tolist()  # a few numbers are faster without numpy
+    if len(logits) <= 2:
+        margin = logits[-1] - (logits[0] if len(logits) == 2 else 0.0)
+        odds = math.exp(min(max(margin, -700.0), 700.0))  # beyond, exp overflows and the chance is 1e-304 anyway
         return np.array([1 / (1 + odds), odds / (1 + odds)])
-    logits = outputs.tolist()  # a loop over a few numbers is faster than numpy
     top = max(logits)
     powers = [math.exp(x - top) for x in logits]
     total = sum(powers)
@@ -142,8 +143,9 @@ class RowPlan:
         which = np.arange(at_bent.start, at_bent.stop)
         self.source = np.concatenate([np.arange(total), [0], *[which] * 7, self.cut]).astype(np.int64)
         multiple = [np.ones(total), [0.0], np.repeat([2.0, 1.0, 2.0, 3.0, 3.0, 3.0, 3.0], m), reading[self.cut, np.arange(ends[0])]]
-        self.multiple = np.concatenate(multiple)
-        self.constant = np.concatenate([np.zeros(total), [1.0], np.zeros(3 * m), (-3 * thresholds.T).ravel(), reading[total, cuts]])
+        self.multiple = np.concatenate(multiple).astype(np.float32)
+        constants = [np.zeros(total), [1.0], np.zeros(3 * m), (-3 * thresholds.T).ravel(), reading[total, cuts]]
+        self.constant = np.concatenate(constants).astype(np.float32)
         self.from_values = np.ascontiguousarray(reading[:bent, plainly].T)  # (H, values and 1): rows are read in a stream
         self.from_all = np.ascontiguousarray(reading[:, fully].T)
         self.zeros = np.zeros(len(slots), np.float32)
@@ -194,11 +196,11 @@ class RowPlan:
             raw += self.level.take(piece)
             if not self.tame:
                 np.clip(z, -CLIP, CLIP, out=z)
-        made = z.take(self.source, mode="wrap")  # places are all there: this way numpy does not look whether they are
-        made *= self.multiple
-        made += self.constant
         f = np.empty(self.size, np.float32)
-        f[self.made] = made
+        made = f[self.made]
+        # places are all there: with "wrap" numpy does not look whether they are
+        np.multiply(z.astype(np.float32).take(self.source, mode="wrap"), self.multiple, out=made)
+        made += self.constant
         if len(self.seven):
             part = f[self.cos]
             np.cos(part, out=part)
