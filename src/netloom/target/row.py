@@ -144,7 +144,7 @@ class RowPlan:
         self.source = np.concatenate([np.arange(total), [0], *[which] * 7, self.cut]).astype(np.int64)
         multiple = [np.ones(total), [0.0], np.repeat([2.0, 1.0, 2.0, 3.0, 3.0, 3.0, 3.0], m), reading[self.cut, np.arange(ends[0])]]
         self.multiple = np.concatenate(multiple).astype(np.float32)
-        constants = [np.zeros(total), [1.0], np.zeros(3 * m), (-3 * thresholds.T).ravel(), reading[total, cuts]]
+        constants = [np.zeros(total), np.ones(1), np.zeros(3 * m), (-3 * thresholds.T).ravel(), reading[total, cuts]]
         self.constant = np.concatenate(constants).astype(np.float32)
         self.from_values = np.ascontiguousarray(reading[:bent, plainly].T)  # (H, values and 1): rows are read in a stream
         self.from_all = np.ascontiguousarray(reading[:, fully].T)
