@@ -25,11 +25,11 @@ __all__ = ["GROWN", "rule_layers"]
 
 TREES = 24  # of a forest
 EXTRA_TREES, EXTRA_LEAVES, EXTRA_LEAST_ROWS = 48, 16, 2
-STEPS, LEAST_STEPS, RATE, SEEN = 32, 2, 0.3, 0.7  # of boosting: trees, shared by the classes; what each adds; share of rows it sees
-VALUE_STEPS, VALUE_RATE = 128, 0.1  # the same for values, shared by several
-LEAVES = ((2001, 32), (1000, 16), (0, 8))  # from so many rows on, of a tree of a forest
+SMALL_STEPS, LARGE_STEPS, LEAST_STEPS, SEEN = (128, 0.1), (32, 0.3), 2, 0.7  # of boosting: trees and what each adds; share of rows it sees
+MANY = 2001  # rows
+LEAVES = ((MANY, 32), (1000, 16), (0, 8))  # from so many rows on, of a tree of a forest
 BOOSTED_LEAVES = 8
-READ_ROWS = 5000  # that trees learn from
+READ_ROWS = 10_000  # that trees learn from
 LEAST_ROWS = 3  # of a leaf
 NARROWEST = 0.02  # half width of a ramp in deviations: steeper ones would show the rounding of single precision
 
@@ -104,19 +104,19 @@ def _independent(
 
 
 def _boosted(values: np.ndarray, rows: Rows, seed: int) -> list[BaseDecisionTree]:
-    options = {"learning_rate": RATE, "subsample": SEEN, "max_depth": None, "max_leaf_nodes": BOOSTED_LEAVES}
+    trees, rate = SMALL_STEPS if rows.codes is None or rows.n >= MANY else LARGE_STEPS  # shared by the outputs; see docs/decisions/0089
+    options = {"learning_rate": rate, "subsample": SEEN, "max_depth": None, "max_leaf_nodes": BOOSTED_LEAVES}
     options |= {"min_samples_leaf": LEAST_ROWS, "max_features": 1 / 3, "random_state": seed}
     outputs = np.argsort(rows.outputs, kind="stable")
     if rows.codes is None:
-        steps = max(VALUE_STEPS // len(outputs), LEAST_STEPS)
-        options["learning_rate"] = VALUE_RATE
+        steps = max(trees // len(outputs), LEAST_STEPS)
         models = [GradientBoostingRegressor(n_estimators=steps, **options).fit(values, rows.targets[:, o], rows.weight) for o in outputs]
         return [tree for model in models for tree in model.estimators_.ravel()]
     codes = np.argsort(outputs)[rows.codes]
     present = len(np.unique(codes))
     if present < 2:
         return []
-    steps = STEPS if present == 2 else max(STEPS // present, LEAST_STEPS)
+    steps = trees if present == 2 else max(trees // present, LEAST_STEPS)
     with warnings.catch_warnings():  # of as many classes as rows: these are classes
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         return list(GradientBoostingClassifier(n_estimators=steps, **options).fit(values, codes, rows.weight).estimators_.ravel())
