@@ -64,7 +64,9 @@ class Selection:
 
     def of(self, features: np.ndarray) -> np.ndarray:
         """Scaled features (n, p) of all features (n, all), in the precision of the means: float64 if they are."""
-        return (features[:, self.index] - self.mean) * self.prior
+        scaled = features[:, self.index] - self.mean
+        scaled *= self.prior
+        return scaled
 
 
 def parts_there(pool: Pool, parts: tuple[str, ...]) -> tuple[str, ...] | None:

@@ -17,6 +17,8 @@ from netloom.target.solve import Compressed, cholesky, compress, gram
 
 __all__ = ["Design", "design_of"]
 
+AT_ONCE = 4096  # rows that are scaled in double precision at once: a whole block would take hundreds of megabytes
+
 
 def design_of(F: Features, weight: Tensor) -> tuple[Design, Compressed]:
     """The features as products, and the way back from coefficients of the rotated features; numbers are of the weight's type."""
@@ -72,15 +74,14 @@ class Design:
             kind, every = blocks[0].dtype, max(1, len(curvature) // (10 * p + 1000))
         sums = torch.zeros(p + 1, p + 1, dtype=kind)
         for block, part in zip(blocks, curvature.to(kind).split([len(block) for block in blocks]), strict=True):
-            block, part = block[::every], every * part[::every]
-            seen = part > 0
-            if seen.double().mean() < 0.7:  # a hinge sees few rows
-                block, part = block[seen], part[seen]
-            block = block.to(kind)
-            root = part.sqrt()
-            scaled = block * root[:, None]
-            sums[:p, :p] += gram(scaled)
-            sums[p, :p] += self.one * (root @ scaled)
+            for some, share in zip(block[::every].split(AT_ONCE), (every * part[::every]).split(AT_ONCE), strict=True):
+                seen = share > 0
+                if seen.double().mean() < 0.7:  # a hinge sees few rows
+                    some, share = some[seen], share[seen]
+                root = share.sqrt()
+                scaled = some.to(kind) * root[:, None]
+                sums[:p, :p] += gram(scaled)
+                sums[p, :p] += self.one * (root @ scaled)
         sums[:p, p] = sums[p, :p]
         sums[p, p] = self.one**2 * curvature.sum()
         return sums
