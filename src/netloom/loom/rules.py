@@ -104,7 +104,8 @@ def _independent(
 
 
 def _boosted(values: np.ndarray, rows: Rows, seed: int) -> list[BaseDecisionTree]:
-    trees, rate = SMALL_STEPS if rows.codes is None or rows.n >= MANY else LARGE_STEPS  # shared by the outputs; see docs/decisions/0089
+    small = rows.codes is None or (rows.n >= MANY and len(rows.outputs) == 2)
+    trees, rate = SMALL_STEPS if small else LARGE_STEPS  # shared by the outputs; see docs/decisions/0084 and 0089
     options = {"learning_rate": rate, "subsample": SEEN, "max_depth": None, "max_leaf_nodes": BOOSTED_LEAVES}
     options |= {"min_samples_leaf": LEAST_ROWS, "max_features": 1 / 3, "random_state": seed}
     outputs = np.argsort(rows.outputs, kind="stable")
