@@ -95,7 +95,7 @@ def test_neurons_are_the_leaves_that_boosting_finds(kind, n):
     given = activations(rule_layers(rows, view, 0, 0, seed=3, part="boosted"), view, rows.X)
     model = GradientBoostingClassifier if kind == "classification" else GradientBoostingRegressor
     assert (rows.n >= rules.MANY) == (n == 2200)
-    steps, rate = rules.SMALL_STEPS if kind == "regression" or n == 2200 else rules.LARGE_STEPS
+    steps, rate = rules.STEPS["values" if kind == "regression" else "two classes, many rows" if n == 2200 else "classes"]
     options = {"n_estimators": steps, "learning_rate": rate, "subsample": rules.SEEN, "max_depth": None, "random_state": 3}
     options |= {"max_leaf_nodes": rules.BOOSTED_LEAVES, "min_samples_leaf": rules.LEAST_ROWS, "max_features": 1 / 3}
     values = view.values(rows.X)[:, np.argsort(rows.columns, kind="stable")]

@@ -25,7 +25,11 @@ __all__ = ["GROWN", "rule_layers"]
 
 TREES = 24  # of a forest
 EXTRA_TREES, EXTRA_LEAVES, EXTRA_LEAST_ROWS = 48, 16, 2
-SMALL_STEPS, LARGE_STEPS, LEAST_STEPS, SEEN = (128, 0.1), (32, 0.3), 2, 0.7  # of boosting: trees and what each adds; share of rows it sees
+STEPS, LEAST_STEPS = (
+    {"values": (128, 0.1), "two classes, many rows": (64, 0.2), "classes": (32, 0.3)},
+    2,
+)  # trees of boosting, what each adds
+SEEN, SEEN_ROWS = 0.7, 3500  # share of the rows that each of these trees sees, and at most so many
 MANY = 2001  # rows
 LEAVES = ((MANY, 32), (1000, 16), (0, 8))  # from so many rows on, of a tree of a forest
 BOOSTED_LEAVES = 8
@@ -104,9 +108,10 @@ def _independent(
 
 
 def _boosted(values: np.ndarray, rows: Rows, seed: int) -> list[BaseDecisionTree]:
-    small = rows.codes is None or (rows.n >= MANY and len(rows.outputs) == 2)
-    trees, rate = SMALL_STEPS if small else LARGE_STEPS  # shared by the outputs; see docs/decisions/0084 and 0089
-    options = {"learning_rate": rate, "subsample": SEEN, "max_depth": None, "max_leaf_nodes": BOOSTED_LEAVES}
+    many = "two classes, many rows" if rows.n >= MANY and len(rows.outputs) == 2 else "classes"
+    trees, rate = STEPS["values" if rows.codes is None else many]  # shared by the outputs; see docs/decisions/0084 and 0089
+    seen = min(SEEN, SEEN_ROWS / rows.n)
+    options = {"learning_rate": rate, "subsample": seen, "max_depth": None, "max_leaf_nodes": BOOSTED_LEAVES}
     options |= {"min_samples_leaf": LEAST_ROWS, "max_features": 1 / 3, "random_state": seed}
     outputs = np.argsort(rows.outputs, kind="stable")
     if rows.codes is None:
