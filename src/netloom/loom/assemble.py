@@ -21,7 +21,7 @@ __all__ = ["Member", "assemble"]
 
 BLOCK = 20_000  # rows whose features are one matrix; more are solved from sums over such blocks
 AT_ONCE = 2000  # rows whose features are made at once, with those that nobody reads
-READOUT_ROWS = 40_000  # with more, a fit of many rows of 50 columns takes more than two gigabytes
+READOUT_ROWS = 45_000  # with more, a fit of many rows of 50 columns takes more than two gigabytes
 
 
 @dataclass(frozen=True)

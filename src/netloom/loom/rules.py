@@ -25,13 +25,9 @@ __all__ = ["GROWN", "rule_layers"]
 
 TREES = 24  # of a forest
 EXTRA_TREES, EXTRA_LEAVES, EXTRA_LEAST_ROWS = 48, 16, 2
-STEPS, LEAST_STEPS = (
-    {"values": (128, 0.1), "two classes, many rows": (64, 0.2), "classes": (32, 0.3)},
-    2,
-)  # trees of boosting, what each adds
-SEEN, SEEN_ROWS = 0.7, 3500  # share of the rows that each of these trees sees, and at most so many
-MANY = 2001  # rows
-LEAVES = ((MANY, 32), (1000, 16), (0, 8))  # from so many rows on, of a tree of a forest
+STEPS, LEAST_STEPS, RATE, SEEN = 32, 2, 0.3, 0.7  # of boosting: trees, shared by the classes; what each adds; share of rows it sees
+VALUE_STEPS, VALUE_RATE = 128, 0.1  # the same for values, shared by several
+LEAVES = ((2001, 32), (1000, 16), (0, 8))  # from so many rows on, of a tree of a forest
 BOOSTED_LEAVES = 8
 READ_ROWS = 10_000  # that trees learn from
 LEAST_ROWS = 3  # of a leaf
@@ -108,21 +104,19 @@ def _independent(
 
 
 def _boosted(values: np.ndarray, rows: Rows, seed: int) -> list[BaseDecisionTree]:
-    many = "two classes, many rows" if rows.n >= MANY and len(rows.outputs) == 2 else "classes"
-    trees, rate = STEPS["values" if rows.codes is None else many]  # shared by the outputs; see docs/decisions/0084 and 0089
-    seen = min(SEEN, SEEN_ROWS / rows.n)
-    options = {"learning_rate": rate, "subsample": seen, "max_depth": None, "max_leaf_nodes": BOOSTED_LEAVES}
+    options = {"learning_rate": RATE, "subsample": SEEN, "max_depth": None, "max_leaf_nodes": BOOSTED_LEAVES}
     options |= {"min_samples_leaf": LEAST_ROWS, "max_features": 1 / 3, "random_state": seed}
     outputs = np.argsort(rows.outputs, kind="stable")
     if rows.codes is None:
-        steps = max(trees // len(outputs), LEAST_STEPS)
+        steps = max(VALUE_STEPS // len(outputs), LEAST_STEPS)
+        options["learning_rate"] = VALUE_RATE
         models = [GradientBoostingRegressor(n_estimators=steps, **options).fit(values, rows.targets[:, o], rows.weight) for o in outputs]
         return [tree for model in models for tree in model.estimators_.ravel()]
     codes = np.argsort(outputs)[rows.codes]
     present = len(np.unique(codes))
     if present < 2:
         return []
-    steps = trees if present == 2 else max(trees // present, LEAST_STEPS)
+    steps = STEPS if present == 2 else max(STEPS // present, LEAST_STEPS)
     with warnings.catch_warnings():  # of as many classes as rows: these are classes
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         return list(GradientBoostingClassifier(n_estimators=steps, **options).fit(values, codes, rows.weight).estimators_.ravel())
