@@ -28,7 +28,7 @@ from netloom.loom.weave import Threads, sample_of, weave_layers
 from netloom.target.budget import Budget, default_budget
 from netloom.target.calibration import interval_quantiles
 from netloom.target.network import TargetNetwork
-from netloom.target.prune import importance, keep_neurons, keep_within, refuse_misfit
+from netloom.target.prune import fits, importance, keep_neurons, keep_within, refuse_misfit
 from netloom.target.reference import learn_reference
 from netloom.target.store import described_bytes
 from netloom.target.weights import View, Weights
@@ -148,8 +148,8 @@ def _draft(prepared: Prepared, threads: Threads, budget: Budget | None, provenan
     reference = learn_reference(prepared.schema, rows.X, rows.weight) if summary else None
     overhead = described_bytes({"schema": prepared.schema.to_json(), "architecture": architecture, "provenance": provenance}, reference)
     limits, prior = budget or default_budget(overhead), threads.prior / np.sqrt(threads.penalty)
-    kept = keep_within(weights, importance(weights, prior * threads.deviation, threads.deviation), limits, overhead)
-    if not kept.all():
+    if not fits(weights, limits, overhead):
+        kept = keep_within(weights, importance(weights, prior * threads.deviation, threads.deviation), limits, overhead)
         weights = keep_neurons(weights, kept, threads.mean)
         prior = np.concatenate([prior[: prepared.view.width], prior[prepared.view.width :][kept]])
         if budget is not None:  # the default one gives way where the preparation alone takes more

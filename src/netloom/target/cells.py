@@ -17,6 +17,9 @@ def step_thresholds(z: np.ndarray, weight: np.ndarray | None = None) -> np.ndarr
     """Quantiles of each column of ``z`` (n, d) at `STEPS`: (d, 4); ``weight`` (n,) counts rows."""
     if weight is None:
         return np.quantile(z, STEPS, axis=0).T.astype(np.float32)
+    if (weight == weight[0]).all():  # the same places in every column
+        mass = np.cumsum(weight)
+        return np.sort(z, axis=0)[[np.argmax(mass >= q * mass[-1] - 1e-9) for q in STEPS]].T.astype(np.float32)
     order = np.argsort(z, axis=0, kind="stable")
     ordered = np.take_along_axis(z, order, axis=0)  # (n, d)
     mass = np.cumsum(weight[order], axis=0)  # (n, d)
