@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from netloom import Budget, Task
-from netloom.errors import BudgetError, DataError, NotWovenError
+from netloom.errors import BudgetError, ConfigError, DataError, NotWovenError
 from netloom.loom import Loom
 
 FEW = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -111,6 +111,12 @@ def test_how_many_blocks_are_woven_by_default(loom, make, kind, blocks):
     network = loom.weave(task)
     assert len(network.weights.layers) == blocks and len(loom.weave(task, blocks=2).weights.layers) == 2
     np.testing.assert_array_equal(answers(network, task.frame), answers(loom.weave(task, blocks=blocks), task.frame))
+
+
+@pytest.mark.parametrize("blocks", [0, -1])
+def test_less_than_a_block_is_refused(loom, make, blocks):
+    with pytest.raises(ConfigError, match=rf"^blocks = {blocks}: must be 1 or more, or None"):
+        loom.weave_many([make()], blocks=blocks)
 
 
 def test_tables_of_one_width_are_grouped_again_once_their_categories_are_columns(loom, monkeypatch):

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import load
 
-from netloom.errors import FileError, NotWovenError
+from netloom.errors import ConfigError, FileError, NotWovenError
 from netloom.loom.hypernetwork import Hypernetwork, shape_of
 from netloom.loom.single import weave_tasks
 from netloom.target.budget import Budget
@@ -66,6 +66,7 @@ class Loom(Hypernetwork):
         Raises
         ------
         DataError : if the task holds one class or fewer than two different rows
+        ConfigError : for less than one block
         """
         return self._weave([task], budget, blocks, seed, summary=True)[0]
 
@@ -79,6 +80,8 @@ class Loom(Hypernetwork):
         return self._weave(tasks, budget, blocks, seed, summary=False)
 
     def _weave(self, tasks: Sequence[Task], budget: Budget | None, blocks: int | None, seed: int, summary: bool) -> list[TargetNetwork]:
+        if blocks is not None and blocks < 1:
+            raise ConfigError(f"blocks = {blocks}: must be 1 or more, or None for what is best in one pass")
         return weave_tasks(self, tasks, budget, blocks=blocks, seed=seed, fingerprint=self.fingerprint(), summary=summary)
 
     def fingerprint(self) -> str:
