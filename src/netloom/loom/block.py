@@ -45,12 +45,9 @@ class Attention(nn.Module):
 
     def _few_ask(self, x: Tensor, y: Tensor, log_weight: Tensor | None) -> Tensor:
         key, value = self.key_value.weight.unflatten(0, (2, self.heads, -1))  # (heads, D / heads, D) each
-        query = self._per_head(self.query(x)) / math.sqrt(key.shape[1])
+        query = self._per_head(self.query(x)) * math.sqrt(self.heads)  # `attend` divides by the root of D, not of D / heads
         asked = torch.einsum("bahe,hed->bhad", query, key).flatten(1, 2)  # (B, heads * a, D)
-        scores = asked @ y.mT
-        if log_weight is not None:
-            scores = scores + log_weight[:, None]
-        heard = (torch.softmax(scores, -1) @ y).unflatten(1, (self.heads, -1))  # (B, heads, a, D)
+        heard = attend(asked, y, y, 1, log_weight).unflatten(1, (self.heads, -1))  # (B, heads, a, D)
         return self.out(torch.einsum("bhad,hed->bahe", heard, value).flatten(2))
 
     def _few_answer(self, x: Tensor, y: Tensor, log_weight: Tensor | None) -> Tensor:

@@ -29,9 +29,8 @@ class RowPlan:
     others : (column, first feature, feature after the last value) of each other column that has features
     plain : every column is a number with one feature: a row is its own encoding
     pick : takes the values of the number columns out of a row
-    places : feature of each number column that varies, as a slice where they stand side by side
-    varying : which of the number columns vary
-    all_vary : whether all do
+    places : feature of each number column that varies
+    varying : which of the number columns vary; both are slices where these stand side by side
     """
 
     columns: tuple[Column, ...]
@@ -43,8 +42,7 @@ class RowPlan:
     plain: bool
     pick: Callable[[Sequence[Any]], tuple]
     places: np.ndarray | slice
-    varying: np.ndarray
-    all_vary: bool
+    varying: np.ndarray | slice
 
     def encode(self, values: Any) -> np.ndarray:
         """float64 (d,) from a sequence of values or a mapping of names to values."""
@@ -79,7 +77,7 @@ class RowPlan:
             return False
         if numbers.shape != (len(self.numbers),):
             return False
-        row[self.places] = numbers if self.all_vary else numbers[self.varying]
+        row[self.places] = numbers[self.varying]
         listed = numbers.tolist()
         if not _tame(listed):
             for (j, start), number in zip(self.numbers, listed, strict=True):
@@ -143,10 +141,16 @@ def plan_row(columns: tuple[Column, ...], width: int) -> RowPlan:
         tuple(others),
         plain,
         pick,
-        slice(places[0], places[-1] + 1) if places and places[-1] - places[0] == len(places) - 1 else np.array(places, dtype=int),
-        np.array(varying, dtype=int),
-        len(varying) == len(which),
+        _index(places),
+        _index(varying),
     )
+
+
+def _index(ascending: list[int]) -> np.ndarray | slice:
+    """What takes these places: a slice, which numpy is faster with, where they stand side by side."""
+    if ascending and ascending[-1] - ascending[0] == len(ascending) - 1:
+        return slice(ascending[0], ascending[-1] + 1)
+    return np.array(ascending, dtype=int)
 
 
 @dataclass(frozen=True)
