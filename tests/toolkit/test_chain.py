@@ -135,4 +135,4 @@ def test_copies_have_chains_of_their_own():
     parameters, x = drawn(target), torch.randn(3, 5, 3, dtype=torch.float64)
     for other in (copy.deepcopy(target), pickle.loads(pickle.dumps(target))):
         torch.testing.assert_close(other(parameters, x), target(parameters, x))
-        assert other.chain.watched[0][0] is other.module and other.module is not target.module
+        assert other.chain.watched[0] is other.module and other.module is not target.module

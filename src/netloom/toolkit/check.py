@@ -26,7 +26,7 @@ def check_tensors(slots: Mapping[str, Slot], given: Mapping[str, Tensor], kind: 
         held, attribute = slot.held[0]
         own, tensor = held[attribute], given[name]
         shape = tensor.shape
-        if shape == (tasks, *own.shape) and tensor.dtype is own.dtype and tensor.device == own.device:
+        if shape[1:] == own.shape and shape[0] == tasks and tensor.dtype is own.dtype and tensor.device == own.device:
             continue  # as it should be
         if shape[1:] != own.shape or len(shape) != own.ndim + 1:
             hint = "the first dimension is the tasks: use [None] for one task" if shape == own.shape else "one tensor per task, stacked"
@@ -62,7 +62,7 @@ def check_finite(given: Mapping[str, Tensor]) -> None:
 def looks_finite(out: Any) -> bool:
     """Whether outputs have floating-point numbers and all are finite: then what was generated is too, as far as it was used."""
     if isinstance(out, Tensor):  # the usual case, at every call
-        return out.is_floating_point() and math.isfinite(out.detach().sum().item())
+        return out.is_floating_point() and math.isfinite((out.detach() if out.requires_grad else out).sum().item())
     tensors = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
     return bool(tensors) and all(math.isfinite(tensor.detach().sum().item()) for tensor in tensors)
 

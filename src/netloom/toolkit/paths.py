@@ -79,6 +79,7 @@ class Plan:
     layers: Layers = field(default_factory=list)
     folds: tuple[int, ...] = ()  # where each input tensor takes the tasks
     unfolds: tuple[int, ...] = ()  # where each output tensor holds them
+    last: bool = False  # whether images between the layers have their channels last in memory
 
 
 def task_of(value: Any, b: int) -> Any:
@@ -170,7 +171,7 @@ def fused_layers(call: Call) -> Layers:
     return list(found.values())
 
 
-def run_fused_raw(call: Call, layers: Layers, folds: tuple[int, ...]) -> Any:
+def run_fused_raw(call: Call, layers: Layers, folds: tuple[int, ...], last: bool = False) -> Any:
     """The module's output with the tasks still folded in."""
     dim = folds[0] if folds else 0
     if not call.kwargs and len(call.args) == 1 and isinstance(call.args[0], Tensor):  # the usual call
@@ -183,14 +184,14 @@ def run_fused_raw(call: Call, layers: Layers, folds: tuple[int, ...]) -> Any:
     for layer, parameters, buffers in layers:
         given = {attribute: call.parameters[name] for attribute, name in parameters.items()}
         own = {attribute: call.buffers[name] for attribute, name in buffers.items()} if buffers else {}
-        forwards.append((layer, partial(FUSED[type(layer)], Lent(layer, call.tasks, dim, given, own))))
+        forwards.append((layer, partial(FUSED[type(layer)], Lent(layer, call.tasks, dim, given, own, last))))
     with through_layers():
         return call_patched(forwards, call.module, args, kwargs)
 
 
 def run_fused(call: Call, plan: Plan) -> Any:
     """All tasks in one pass of the module."""
-    out = run_fused_raw(call, plan.layers, plan.folds)
+    out = run_fused_raw(call, plan.layers, plan.folds, plan.last)
     if isinstance(out, Tensor):
         return unfold(out, call.tasks, plan.unfolds[0])
     leaves, spec = tree_flatten(out)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_map
 
 from netloom.errors import ToolkitError
-from netloom.toolkit.fused import NotFusable, keeps_statistics
+from netloom.toolkit.fused import NotFusable, few_channels, keeps_statistics
 from netloom.toolkit.paths import Call, Plan, fused_layers, run_fused_raw, run_one, run_vmap, unfold
 from netloom.toolkit.slots import Slot
 
@@ -68,15 +69,17 @@ def _try_fused(call: Call, truth: dict[int, tuple[list[Any], Any]], snapshot: Sn
     """The first way of folding whose outputs agree with plain calls."""
     layers = fused_layers(call)
     complaint: Exception = Mismatch("no input tensor")
-    for folds in _ways_to_fold(call):
+    orders = (True, False) if any(few_channels(layer) for layer, _, _ in layers) else (False,)  # view() may refuse channels last
+    for folds, last in product(_ways_to_fold(call), orders):
         snapshot.restore()
         try:
             with _NoReading():
-                run_fused_raw(call, layers, folds)
+                run_fused_raw(call, layers, folds, last)
             snapshot.restore()
-            out, spec = tree_flatten(run_fused_raw(call, layers, folds))  # again without the watcher: torch takes other kernels under one
+            again = run_fused_raw(call, layers, folds, last)  # without the watcher: torch takes other kernels under one
+            out, spec = tree_flatten(again)
             unfolds = _agree(out, spec, truth, call.tasks)
-            return Plan("fused", f"{len(layers)} layers fused, same as plain calls", layers, folds, unfolds)
+            return Plan("fused", f"{len(layers)} layers fused, same as plain calls", layers, folds, unfolds, last)
         except NotFusable as error:
             complaint = error
         except Mismatch as error:

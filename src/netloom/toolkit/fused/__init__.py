@@ -11,14 +11,14 @@ from typing import Any
 from torch import nn
 
 from netloom.toolkit.fused.attention import attention
-from netloom.toolkit.fused.convolution import convolution
+from netloom.toolkit.fused.convolution import convolution, few_channels
 from netloom.toolkit.fused.embedding import embedding
 from netloom.toolkit.fused.lent import Lent, NotFusable
 from netloom.toolkit.fused.linear import linear, prelu
 from netloom.toolkit.fused.normalisation import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from netloom.toolkit.fused.recurrent import recurrent
 
-__all__ = ["FUSED", "Lent", "NotFusable", "keeps_statistics"]
+__all__ = ["FUSED", "Lent", "NotFusable", "few_channels", "keeps_statistics"]
 
 FUSED: dict[type[nn.Module], Callable[..., Any]] = {
     nn.Linear: linear,

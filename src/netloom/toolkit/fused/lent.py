@@ -26,6 +26,7 @@ class Lent:
     dim: int
     parameters: dict[str, Tensor] = field(default_factory=dict)  # (B, *shape) by name inside the layer
     buffers: dict[str, Tensor] = field(default_factory=dict)  # (B, *shape) that belong to the tasks
+    last: bool = False  # whether images may be put out with their channels last in memory
 
     def weight(self, name: str) -> Tensor | None:
         """The weight (B, *shape) of every task: lent, or the layer's own for all; None where the layer has none."""
