@@ -7,7 +7,7 @@ import pytest
 
 import netloom
 
-LAYERS = ["errors", "toolkit", "tasks", "target", "explain", "report", "loom", "refine"]
+LAYERS = ["errors", "threads", "toolkit", "tasks", "target", "explain", "report", "loom", "refine"]
 LAYERS += ["training", "export", "applications", "estimators", "evaluate", "cli"]
 # The design gives a woven network methods that hand it over (`network.to_onnx`). They import what comes later when they are called, and
 # nowhere else is an upward import allowed: docs/decisions/0020-export-plan.md

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.linear_model import LogisticRegression
 
 from netloom import Budget, Task, fit
@@ -139,6 +140,23 @@ def test_the_same_seed_gives_the_same_network_and_another_gives_another(make):
     first, again, other = (fit(task, seed=seed).predict_proba(task.frame) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 1e-6
+
+
+@pytest.mark.parametrize("control", [None, "random", "shuffled"])
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_a_network_does_not_depend_on_the_number_of_threads(make, kind, control):
+    task = make(kind, n=150)
+    alone = fit(task, control=control)
+    torch.set_num_threads(2)
+    try:
+        together = fit(task, control=control)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    assert alone.architecture == together.architecture and alone.metrics == together.metrics
+    for one, other in zip(alone.weights.layers, together.weights.layers, strict=True):
+        np.testing.assert_array_equal(one.weight, other.weight)
+    np.testing.assert_array_equal(alone.weights.readout, together.weights.readout)
 
 
 @pytest.mark.parametrize("budget", [Budget(max_parameters=1500), Budget(max_bytes=20_000), Budget(max_seconds=0.01)], ids=str)

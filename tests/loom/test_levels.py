@@ -100,7 +100,7 @@ def test_rules_of_several_levels_are_one_or_nothing_whatever_the_level(kind, cla
     schema = Schema.learn(task.frame)
     rows = rows_of(task, schema)
     view = make_view(rows.X, rows.weight)
-    layers = rule_layers(rows, view, 0, 0, seed=1, part=part)
+    layers = rule_layers(rows, view, 0, seed=1, part=part)
     several = np.count_nonzero(layers[0].weight, axis=0) > 1
     assert several.sum() >= 5
     x = task.frame["x"].to_numpy()[:8].mean()
@@ -123,7 +123,7 @@ def test_trees_do_not_see_the_order_of_columns_rows_and_classes(kind, classes, p
     found = []
     for some in (rows, again):
         view = make_view(some.X, some.weight)
-        found.append({tuple(c > 0.5) for c in activations(rule_layers(some, view, 0, 0, seed=1, part=part), view, some.X)[1].T})
+        found.append({tuple(c > 0.5) for c in activations(rule_layers(some, view, 0, seed=1, part=part), view, some.X)[1].T})
     assert found[0] == found[1]
 
 

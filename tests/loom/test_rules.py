@@ -60,7 +60,7 @@ def sets_of_rows(leaves):
 def test_neurons_are_the_leaves_that_the_forest_itself_finds(kind, classes, ranked):
     rows = rows_of(table(kind=kind, classes=classes))
     view = make_view(rows.X, rows.weight, ranked=ranked)
-    given = activations(rule_layers(rows, view, 0, 0, seed=3), view, rows.X)
+    given = activations(rule_layers(rows, view, 0, seed=3), view, rows.X)
     forest = RandomForestClassifier if kind == "classification" else RandomForestRegressor
     order = np.argsort(rows.columns, kind="stable")
     values = view.values(rows.X)[:, order]
@@ -75,7 +75,7 @@ def test_neurons_are_the_leaves_that_the_forest_itself_finds(kind, classes, rank
 def test_neurons_are_the_leaves_of_extremely_randomised_trees(kind, classes):
     rows = rows_of(table(kind=kind, classes=classes))
     view = make_view(rows.X, rows.weight)
-    given = activations(rule_layers(rows, view, 0, 0, seed=3, part="extra"), view, rows.X)
+    given = activations(rule_layers(rows, view, 0, seed=3, part="extra"), view, rows.X)
     options = {"max_leaf_nodes": rules.EXTRA_LEAVES, "min_samples_leaf": rules.EXTRA_LEAST_ROWS, "max_features": 1.0, "random_state": 3}
     values = view.values(rows.X)[:, np.argsort(rows.columns, kind="stable")]
     targets = rows.targets[:, 0] if kind == "regression" else np.eye(classes)[rows.codes] if classes > 2 else rows.codes.astype(float)
@@ -92,7 +92,7 @@ def test_neurons_are_the_leaves_of_extremely_randomised_trees(kind, classes):
 def test_neurons_are_the_leaves_that_boosting_finds(kind):
     rows = rows_of(table(kind=kind))
     view = make_view(rows.X, rows.weight)
-    given = activations(rule_layers(rows, view, 0, 0, seed=3, part="boosted"), view, rows.X)
+    given = activations(rule_layers(rows, view, 0, seed=3, part="boosted"), view, rows.X)
     model = GradientBoostingClassifier if kind == "classification" else GradientBoostingRegressor
     steps, rate = (rules.STEPS, rules.RATE) if kind == "classification" else (rules.VALUE_STEPS, rules.VALUE_RATE)
     options = {"n_estimators": steps, "learning_rate": rate, "subsample": rules.SEEN, "max_depth": None, "random_state": 3}
@@ -115,7 +115,7 @@ def test_trees_do_not_see_the_order_of_classes(classes, part):
     for names in (list("pqrst"), list("tsrqp")):
         rows = rows_of(Task.from_frame(frame, target=np.array(names)[codes], kind="classification"))
         view = make_view(rows.X, rows.weight)
-        found.append({tuple(c > 0.5) for c in activations(rule_layers(rows, view, 0, 0, seed=1, part=part), view, rows.X).T})
+        found.append({tuple(c > 0.5) for c in activations(rule_layers(rows, view, 0, seed=1, part=part), view, rows.X).T})
     assert found[0] == found[1]
 
 
@@ -124,7 +124,7 @@ def test_between_training_values_a_rule_is_a_ramp():
     rows = rows_of(task)
     rows = rows.take(np.repeat(np.arange(rows.n), 4))  # equal rows were merged
     view = make_view(rows.X, rows.weight)
-    given = activations(rule_layers(rows, view, 0, 0, seed=0), view, np.array([[-5.0], [0], [2.5], [5], [7.5], [10], [20]]))
+    given = activations(rule_layers(rows, view, 0, seed=0), view, np.array([[-5.0], [0], [2.5], [5], [7.5], [10], [20]]))
     low = given[:, given[0] == 1][:, 0]
     np.testing.assert_allclose(low, [1, 1, 0.75, 0.5, 0.25, 0, 0], atol=1e-3)
 
@@ -141,13 +141,13 @@ def test_classes_of_one_or_two_rows_are_no_reason_to_warn():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for part in rules.GROWN:
-            rule_layers(rows, make_view(rows.X, rows.weight), 0, 0, seed=0, part=part)
+            rule_layers(rows, make_view(rows.X, rows.weight), 0, seed=0, part=part)
 
 
 def test_where_nothing_can_be_cut_there_are_no_rules(loom):
     task = Task.from_frame(pd.DataFrame({"x": [0.0, 1, 2, 3]}), target=np.array(list("abab")), kind="classification")
     rows = rows_of(task)
-    assert rule_layers(rows, make_view(rows.X, rows.weight), 0, 0, seed=0) is None
+    assert rule_layers(rows, make_view(rows.X, rows.weight), 0, seed=0) is None
     pool = weave_pool(loom, rows, parts={"cells", "rules", "woven"})
     assert "rules" not in pool.parts
     mean, deviation = moments([pool.weights.features(rows.X)], rows.weight)

@@ -4,7 +4,7 @@ Woven neurons have seen the labels of the rows they were woven from, so leave-on
 (Maron & Moore 1994): what is behind beyond doubt after a fold is not made again for the next.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,10 +12,11 @@ import torch
 
 from netloom.loom.families import select
 from netloom.loom.hypernetwork import Hypernetwork
-from netloom.loom.pool import weave_pool
+from netloom.loom.pool import Pool, weave_pool
 from netloom.loom.rows import Rows, folds_of
 from netloom.target.calibration import class_losses, temperature_of
 from netloom.target.heads import HEADS
+from netloom.threads import Each, in_turn
 
 __all__ = ["PENALTIES", "Candidate", "compare", "moments", "weigh"]
 
@@ -72,6 +73,7 @@ def compare(
     progress: Callable[[float, str], None] | None = None,
     late: Callable[[], bool] = lambda: False,
     doubt: float = DOUBT,
+    each: Each = in_turn,
 ) -> list[Candidate]:
     """Held-out outputs of every family and penalty, best first; without the families that were given up on the way.
 
@@ -80,29 +82,22 @@ def compare(
     head : name of the readout, of `netloom.target.heads.HEADS`
     late : asked before each family; once True, only the first family of each further fold is still solved
     doubt : standard errors by which a family must be behind to be given up; inf keeps all
+    each : how parts are made and families solved, see `netloom.threads`
     """
     candidates = {name: Candidate(name) for name in families}
     outputs = rows.head_targets.shape[1]
     splits = folds_of(rows, folds)
     for k, (train, test) in enumerate(splits):
-        inside = rows.take(train)
         wanted = {part for name in candidates for part in families[name]}
-        pool = weave_pool(loom, inside, parts=wanted, seed=seed, control=control)
-        F = pool.weights.features(rows.X)
-        learned, asked = F[train], F[test]
-        mean, deviation = moments([learned], inside.weight)
-        for f, (name, candidate) in enumerate(candidates.items()):
-            if (f > 0 and late()) or candidate.folds and max(candidate.folds.values()) < k:
-                continue  # out of time, or already missing a fold
-            chosen = select(pool, families[name], mean, deviation)
-            if chosen is None:
-                continue
-            A = torch.as_tensor(chosen.of(learned))
-            for penalty, held_out in _walk(A, inside, chosen.of(asked), rows.take(test), head):
-                candidate.outputs.setdefault(penalty, np.zeros((rows.n, outputs)))[test] = held_out
-                candidate.folds[penalty] = candidate.folds.get(penalty, 0) + 1
+        pool = weave_pool(loom, rows.take(train), parts=wanted, seed=seed, control=control, each=each)
+        names = [name for name, c in candidates.items() if not c.folds or max(c.folds.values()) == k]  # the others already miss a fold
+        walked = _walk_all(pool, {name: families[name] for name in names}, rows, train, test, head, late, each)
+        for f, (name, walk) in enumerate(zip(names, walked, strict=True)):
+            for penalty, held_out in walk:
+                candidates[name].outputs.setdefault(penalty, np.zeros((rows.n, outputs)))[test] = held_out
+                candidates[name].folds[penalty] = candidates[name].folds.get(penalty, 0) + 1
             if progress:
-                progress((k + (f + 1) / len(candidates)) / folds, f"fold {k + 1} of {folds}: {name}")
+                progress((k + (f + 1) / len(names)) / folds, f"fold {k + 1} of {folds}: {name}")
         judged = np.sort(np.concatenate([held_out for _, held_out in splits[: k + 1]]))
         seen = rows.take(judged)
         for candidate in candidates.values():
@@ -131,6 +126,31 @@ def _behind(candidates: dict[str, Candidate], rows: Rows, judged: np.ndarray, do
         if name != first and least > limit:
             found.append(name)
     return found
+
+
+def _walk_all(
+    pool: Pool,
+    families: dict[str, tuple[str, ...]],
+    rows: Rows,
+    train: np.ndarray,
+    test: np.ndarray,
+    head: str,
+    late: Callable[[], bool],
+    each: Each,
+) -> Iterator[list[tuple[float, np.ndarray]]]:
+    """`_walk` of every family on the rows ``train``; nothing for what the table has nothing to read for, or what it is too late for."""
+    F = pool.weights.features(rows.X)
+    learned, asked, inside, held_out = F[train], F[test], rows.take(train), rows.take(test)
+    mean, deviation = moments([learned], inside.weight)
+    first = next(iter(families), None)
+
+    def walk(name: str) -> list[tuple[float, np.ndarray]]:
+        if name != first and late():
+            return []
+        chosen = select(pool, families[name], mean, deviation)
+        return [] if chosen is None else list(_walk(torch.as_tensor(chosen.of(learned)), inside, chosen.of(asked), held_out, head))
+
+    return each(walk, list(families))
 
 
 def _walk(A: torch.Tensor, inside: Rows, B: np.ndarray, held_out: Rows, head: str):  # noqa: ANN202

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -25,11 +26,13 @@ from netloom.target.network import TargetNetwork
 from netloom.target.reference import Reference, learn_reference
 from netloom.target.store import described_bytes
 from netloom.tasks import Schema, Task, labels_to_json
+from netloom.threads import one_thread, side_by_side
 
 __all__ = ["fit"]
 
 CHOOSE_ROWS = 3100  # rows on which families are compared: folds of so many have trees of as many leaves as all rows have
 FOLDS = 3
+MANY_ROWS = 4000  # with more, the members' matrices are so large that one product is for several threads
 PROOF = 3000  # bytes of the usual budget left for scores beside baselines and warnings, which come later
 FANS = 4  # targets whose predictions are kept beside the truth
 Progress = Callable[[float, str], None]
@@ -86,24 +89,27 @@ def fit(
     tried = tried.take(spread(tried, CHOOSE_ROWS))
     candidates: list[Candidate] = []
     if _can_compare(rows):
-        candidates = compare(
-            loom,
-            tried,
-            wanted,
-            head,
-            folds=FOLDS,
-            seed=seed,
-            control=control,
-            progress=lambda share, message: tell(0.05 + 0.75 * share, message),
-            late=late,
-        )
+        with side_by_side() as each:
+            candidates = compare(
+                loom,
+                tried,
+                wanted,
+                head,
+                folds=FOLDS,
+                seed=seed,
+                control=control,
+                progress=lambda share, message: tell(0.05 + 0.75 * share, message),
+                late=late,
+                each=each,
+            )
     chosen = weigh(candidates, tried)
     members = [Member(c.family, FAMILIES[c.family], c.penalty, share) for c, share in chosen]
     if not members:  # too few rows to compare anything: the simplest model, strongly held back
         simplest = next(iter(wanted))
         members = [Member(simplest, wanted[simplest], 1.0, 1.0)]
     tell(0.8, "weaving on all rows")
-    pool = weave_pool(loom, rows, parts={p for m in members for p in m.parts}, seed=seed, control=control)
+    with side_by_side() as each:
+        pool = weave_pool(loom, rows, parts={p for m in members for p in m.parts}, seed=seed, control=control, each=each)
     if any(parts_there(pool, m.parts) is None for m in members):
         raise ConfigError(f"families = {families!r}: reads ranks, and no column of this table has more than two values; use all")
     metrics, extra = _proof(chosen, tried, head)
@@ -123,7 +129,8 @@ def fit(
     overhead = described_bytes(described | {"classes": None if task.classes is None else labels_to_json(task.classes)}, reference)
     overhead += PROOF if budget is None else 0
     pool = replace(pool, weights=replace(pool.weights, extra=extra))
-    weights, architecture["imitates"] = assemble(pool, rows, members, head, budget, overhead, metrics.get("temperature", 1.0))
+    with one_thread() if rows.n <= MANY_ROWS else nullcontext():
+        weights, architecture["imitates"] = assemble(pool, rows, members, head, budget, overhead, metrics.get("temperature", 1.0))
     architecture |= layers_and_views(weights)
     provenance["seconds"] = round(time.perf_counter() - started, 3)
     tell(1.0, "done")

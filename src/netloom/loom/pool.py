@@ -3,7 +3,10 @@
 Families select and scale features of one pool, so that averaging members and merging them into one network is adding up readouts.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -14,12 +17,14 @@ from netloom.loom.rules import GROWN, rule_layers
 from netloom.loom.views import make_view
 from netloom.loom.weave import Threads, halved, sample_of, weave_layers
 from netloom.target.weights import Layer, Weights
+from netloom.threads import Each, in_turn
 
 __all__ = ["WEAVE_ROWS", "Pool", "weave_pool"]
 
 WEAVE_ROWS = 1000  # rows the loom reads in one piece
 WIDE = 128  # with more columns than this, only the most telling ones are bent, ranked and woven
 RANDOM_NEURONS = 256
+FIRST = "boosted"  # on the calling thread: only there may warnings be held back
 LIGHTLY = 0.1  # of the scale that the loom gives its neurons in the readout
 
 
@@ -32,12 +37,15 @@ class Pool:
     priors: dict[str, np.ndarray]
 
 
-def weave_pool(loom: Hypernetwork, rows: Rows, *, parts: set[str], seed: int = 0, blocks: int = 3, control: str | None = None) -> Pool:
+def weave_pool(
+    loom: Hypernetwork, rows: Rows, *, parts: set[str], seed: int = 0, blocks: int = 3, control: str | None = None, each: Each = in_turn
+) -> Pool:
     """Features of a task for the wanted ``parts`` (of `netloom.loom.families.PARTS`).
 
     Parameters
     ----------
     rows : the training rows; the loom reads at most `WEAVE_ROWS` of them
+    each : how the parts are made, see `netloom.threads`
     control : None; "random" puts random weights in place of the woven ones; "shuffled" lets the loom read targets in random order
     """
     rng = np.random.default_rng(seed)
@@ -67,20 +75,30 @@ def weave_pool(loom: Hypernetwork, rows: Rows, *, parts: set[str], seed: int = 0
         start += RANDOM_NEURONS
     # ranked values cut finer, but a wide table's ranks fill half a file
     cut_view = plain if told is not None else max(reads.values())
+    read = rows.take(spread(rows, WEAVE_ROWS))
+    targets = read.targets if control != "shuffled" else read.targets[rng.permutation(read.n)]
+
+    def weave(member: int, v: int) -> Threads:
+        sample = replace(sample_of(read, views[v]), targets=targets)
+        return weave_layers(loom, [sample], seeds=[seed * len(reads) + member], blocks=blocks)[0]
+
+    work: dict[str, Callable[[], Any]] = {}
+    for part in sorted(GROWN, key=FIRST.__ne__):
+        if part in parts:
+            work[part] = partial(rule_layers, rows, views[cut_view], cut_view, seed, part)
+    work |= {part: partial(weave, member, v) for member, (part, v) in enumerate(reads.items()) if part in parts}
+    made = dict(zip(work, each(lambda one: one(), list(work.values())), strict=True))
     for part in GROWN:
-        rules = rule_layers(rows, views[cut_view], cut_view, len(layers), seed, part) if part in parts else None
+        rules = made.get(part)
         if rules is not None:
-            layers += rules
+            layers += [rules[0], replace(rules[1], earlier=(len(layers),))]
             cuts, leaves = (layer.width for layer in rules)
             index[part] = np.arange(start + cuts, start + cuts + leaves)
             start += cuts + leaves
-    read = rows.take(spread(rows, WEAVE_ROWS))
-    targets = read.targets if control != "shuffled" else read.targets[rng.permutation(read.n)]
-    for member, (part, v) in enumerate(reads.items()):
+    for part, v in reads.items():
         if part not in parts:
             continue
-        sample = replace(sample_of(read, views[v]), targets=targets)
-        threads = weave_layers(loom, [sample], seeds=[seed * len(reads) + member], blocks=blocks)[0]
+        threads = made[part]
         if control == "random":
             threads = _random_like(threads, views[v].features(read.X), rng)
         first = len(layers)

@@ -34,9 +34,9 @@ LEAST_ROWS = 3  # of a leaf
 NARROWEST = 0.02  # half width of a ramp in deviations: steeper ones would show the rounding of single precision
 
 
-def rule_layers(rows: Rows, view: View, at: int, first: int, seed: int, part: str = "rules") -> tuple[Layer, Layer] | None:
-    """Cuts and leaves of the trees of a ``part`` (one of `GROWN`) on the values of ``view`` (number ``at`` of the network); the cuts will
-    be its layer ``first``.
+def rule_layers(rows: Rows, view: View, at: int, seed: int, part: str = "rules") -> tuple[Layer, Layer] | None:
+    """Cuts and leaves of the trees of a ``part`` (one of `GROWN`) on the values of ``view`` (number ``at`` of the network); the leaves read
+    the cuts as layer 0.
 
     None where no tree finds anything to cut. Trees see columns and classes in the order of their keys, so that theirs does not matter.
     """
@@ -67,7 +67,7 @@ def rule_layers(rows: Rows, view: View, at: int, first: int, seed: int, part: st
     for j, leaf in enumerate(leaves):
         onto[[place[cut] for cut in leaf], j] = -1
     nothing = np.zeros((len(view.columns), len(leaves)), np.float32)
-    return Layer(at, weight, bias), Layer(at, nothing, np.ones(len(leaves), np.float32), (first,), onto)
+    return Layer(at, weight, bias), Layer(at, nothing, np.ones(len(leaves), np.float32), (0,), onto)
 
 
 def _forest(values: np.ndarray, rows: Rows, seed: int) -> list[BaseDecisionTree]:

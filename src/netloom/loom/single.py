@@ -6,15 +6,11 @@ Where quality matters more than milliseconds, use `netloom.fit`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-import torch
-from threadpoolctl import threadpool_limits
 
 from netloom.loom.assemble import features_of
 from netloom.loom.compare import moments
@@ -33,15 +29,13 @@ from netloom.target.reference import learn_reference
 from netloom.target.store import described_bytes
 from netloom.target.weights import View, Weights
 from netloom.tasks import Schema, Task
+from netloom.threads import side_by_side
 
 __all__ = ["weave_tasks"]
 
 # Further blocks of classes are woven at what leave-one-out says is wrong, which flatters them; see docs/decisions/0088
 BLOCKS = {"classification": 1, "regression": 3}
 TOGETHER = 25_000  # padded rows x columns woven in one batch: larger ones are not faster, and leave fewer to share among threads
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,24 +85,10 @@ def weave_tasks(
 
     networks: dict[int, TargetNetwork] = {}
     # grouped by the size of the tables first, so that each thread prepares its own: one waits for Python while another computes
-    for woven in _side_by_side(weave_some, list(_groups([(task.kind, task.n, task.frame.shape[1]) for task in tasks]))):
-        networks |= woven
+    with side_by_side() as each:
+        for woven in each(weave_some, list(_groups([(task.kind, task.n, task.frame.shape[1]) for task in tasks]))):
+            networks |= woven
     return [networks[i] for i in range(len(tasks))]
-
-
-def _side_by_side(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """``work`` of each item, on as many threads as torch may use, each working alone: matrices this small gain nothing from two.
-
-    What is computed does not depend on the number of threads.
-    """
-    allowed = torch.get_num_threads()
-    if min(allowed, len(items)) < 2:
-        return [work(item) for item in items]
-    try:
-        with threadpool_limits(1), ThreadPoolExecutor(min(allowed, len(items)), initializer=partial(torch.set_num_threads, 1)) as pool:
-            return list(pool.map(work, items))
-    finally:
-        torch.set_num_threads(allowed)  # the threads' own number is also what later threads begin with
 
 
 def _prepare(task: Task) -> Prepared:

@@ -17,6 +17,7 @@ from netloom.target.description import layers_and_views
 from netloom.target.network import TargetNetwork
 from netloom.target.weights import Weights
 from netloom.tasks import Task
+from netloom.threads import side_by_side
 
 __all__ = ["members_of", "rows_of", "same_task", "temperature_factor", "weave_again", "with_weights"]
 
@@ -40,14 +41,15 @@ def weave_again(network: TargetNetwork, rows: Rows, loom: Loom) -> Weights:
     control = network.architecture.get("control")
     parts = {part for member in members for part in member.parts}
     seed = int(network.provenance.get("seed", 0))
-    pool = weave_pool(loom, rows, parts=parts, seed=seed, blocks=blocks, control=control)
     head = network.architecture.get("head", "logistic")
     numbers = replace(network.weights, extra={}).n_parameters
     factor = temperature_factor(network)
-    try:
-        return assemble(pool, rows, members, head, Budget(max_parameters=int(SLACK * numbers) + 64, max_bytes=None), 0, factor, 0.0)[0]
-    except BudgetError:  # on these rows more columns vary
-        return assemble(pool, rows, members, head, Budget(max_bytes=None), 0, factor, 0.0)[0]
+    with side_by_side() as each:
+        pool = weave_pool(loom, rows, parts=parts, seed=seed, blocks=blocks, control=control, each=each)
+        try:
+            return assemble(pool, rows, members, head, Budget(max_parameters=int(SLACK * numbers) + 64, max_bytes=None), 0, factor, 0.0)[0]
+        except BudgetError:  # on these rows more columns vary
+            return assemble(pool, rows, members, head, Budget(max_bytes=None), 0, factor, 0.0)[0]
 
 
 def with_weights(network: TargetNetwork, weights: Weights, extra: dict[str, np.ndarray]) -> TargetNetwork:

@@ -1,0 +1,117 @@
+"""Work side by side: the same results in the same order, one thread each, and everything as it was afterwards."""
+
+import threading
+import time
+
+import pytest
+import torch
+from threadpoolctl import threadpool_info
+
+from netloom.threads import in_turn, one_thread, side_by_side
+
+
+def blas():
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+@pytest.fixture
+def allowed(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("allowed", [1, 2, 5], indirect=True)
+@pytest.mark.parametrize("count", [0, 1, 2, 7])
+def test_results_come_in_order_and_threads_are_given_back(allowed, count):
+    limits = blas()
+
+    def work(i):
+        time.sleep(0.002 * (i * 5 % 3))
+        return i, torch.get_num_threads(), threading.get_ident()
+
+    with side_by_side() as each:
+        done = list(each(work, range(count)))
+        again = list(each(lambda i: i * i, range(count)))
+    assert [i for i, _, _ in done] == list(range(count)) and again == [i * i for i in range(count)]
+    assert {threads for _, threads, _ in done} <= {1}
+    assert len({ident for _, _, ident in done}) <= allowed
+    assert torch.get_num_threads() == allowed and blas() == limits
+
+
+@pytest.mark.parametrize("allowed", [2], indirect=True)
+def test_two_are_at_work_at_once_and_the_calling_thread_is_one_of_them(allowed):
+    both = threading.Barrier(2, timeout=60)
+
+    def work(i):
+        if i < 2:
+            both.wait()  # passes only where two threads are here at once
+        return threading.get_ident()
+
+    with side_by_side() as each:
+        idents = list(each(work, range(6)))
+    assert idents[0] == threading.get_ident() != idents[1] and len(set(idents)) == 2
+
+
+@pytest.mark.parametrize("allowed", [2], indirect=True)
+def test_whoever_is_free_takes_what_is_left(allowed):
+    free = threading.Event()
+
+    def work(i):
+        if i == 1:
+            assert free.wait(60)  # the pool's only thread is held up here until all others are done
+        if i == 2:
+            free.set()
+        return threading.get_ident()
+
+    with side_by_side() as each:
+        idents = list(each(work, range(5)))
+    assert {idents[i] for i in (0, 2, 3, 4)} == {threading.get_ident()}
+
+
+@pytest.mark.parametrize("allowed", [1, 2], indirect=True)
+@pytest.mark.parametrize("bad", [0, 1, 4])
+def test_an_error_ends_the_rest_and_is_the_callers(allowed, bad):
+    begun = []
+
+    def work(i):
+        begun.append(i)
+        if i == bad:
+            raise ValueError(f"item {i}")
+        time.sleep(0.01)
+        return i
+
+    with pytest.raises(ValueError, match=f"item {bad}"), side_by_side() as each:
+        list(each(work, range(40)))
+    assert len(begun) < 40
+    assert torch.get_num_threads() == allowed
+
+
+@pytest.mark.parametrize("allowed", [2], indirect=True)
+def test_who_leaves_last_gives_the_threads_of_blas_back(allowed):
+    limits = blas()
+    with one_thread() as outside:
+        assert outside == 2 and torch.get_num_threads() == 1 and set(blas()) == {1}
+        with one_thread() as inside:
+            assert inside == 1
+        assert set(blas()) == {1}
+        left = threading.Event()
+
+        def other():
+            torch.set_num_threads(2)
+            with one_thread():
+                assert left.wait(60)
+
+        thread = threading.Thread(target=other)
+        thread.start()
+    left.set()
+    thread.join()
+    assert blas() == limits
+
+
+def test_in_turn_works_when_asked():
+    begun = []
+    results = in_turn(begun.append, range(3))
+    next(results)
+    assert begun == [0]
