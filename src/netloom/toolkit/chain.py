@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 
-from netloom.toolkit.fused.convolution import convolve, few_channels, fold, in_eights, unfold
+from netloom.toolkit.fused.convolution import channels_last, convolve, few_channels, fold, in_eights, unfold
 from netloom.toolkit.fused.linear import product
 from netloom.toolkit.slots import Slot
 
@@ -88,7 +87,7 @@ def _pool(layer: nn.Module, x: Tensor, B: int) -> Tensor:
     """On CPUs up to 30 times as fast with channels last in memory; the order that x has is kept."""
     if B == 1 or x.device.type != "cpu" or not x.is_contiguous():
         return layer.forward(x)
-    return layer.forward(x.contiguous(memory_format=torch.channels_last)).contiguous()
+    return layer.forward(channels_last(x)).contiguous()
 
 
 def _images(layer: nn.Module, x: Tensor, B: int) -> Tensor:
@@ -98,7 +97,7 @@ def _images(layer: nn.Module, x: Tensor, B: int) -> Tensor:
 
 def _rows(layer: nn.Module, x: Tensor, B: int) -> Tensor:
     """(n, B * C, height, width) -> (B, n, C * height * width)"""
-    return _images(layer, x, B).flatten(2)
+    return x.flatten(1).unsqueeze(0) if B == 1 else _images(layer, x, B).flatten(2)
 
 
 def _of_all(layer: nn.Module, attribute: str, name: str | None, parameters: Mapping[str, Tensor], B: int) -> Any:
@@ -124,7 +123,7 @@ def find_chain(module: nn.Module, slots: Mapping[str, Slot]) -> Chain | None:
     taken = convolutions[0].in_channels if convolutions else None
     images, channels = taken is not None, taken
     steps: list[Step] = []
-    for layer in layers:
+    for layer, following in zip(layers, [*layers[1:], None], strict=True):
         kind, weight, bias = type(layer), generated.get((id(layer), "weight")), generated.get((id(layer), "bias"))
         shared = weight is None and bias is None
         if kind in _IN_PLACE and steps and steps[-1][0] in (_linear, convolve, _pool):  # nobody else has what those give
@@ -137,7 +136,8 @@ def find_chain(module: nn.Module, slots: Mapping[str, Slot]) -> Chain | None:
             steps.append((convolve, layer, weight, bias))
             channels = layer.out_channels
         elif kind in _POOLS and images and not getattr(layer, "return_indices", False):
-            early = kind is nn.MaxPool2d and steps and steps[-1][0] is Tensor.relu_  # the same either way, with fewer numbers to compare
+            # before a ReLU it says the same, with fewer numbers to compare; not if the next layer would change what ReLU remembers
+            early = kind is nn.MaxPool2d and steps and steps[-1][0] is Tensor.relu_ and not getattr(following, "inplace", False)
             steps.insert(len(steps) - 1 if early else len(steps), (_pool, layer, None, None))
         elif kind is nn.Flatten and images and layer.start_dim == 1 and layer.end_dim in (-1, 3):
             at = max((i for i, step in enumerate(steps) if step[1] is not None), default=-1)  # behind it are only activations

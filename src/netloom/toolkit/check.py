@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -14,7 +14,9 @@ from torch.utils._pytree import tree_leaves
 from netloom.errors import ToolkitError
 from netloom.toolkit.slots import Slot
 
-__all__ = ["check_finite", "check_tensors", "check_inputs", "looks_finite"]
+__all__ = ["COMPLAINTS", "check_count", "check_finite", "check_inputs", "check_tensors", "first_line", "looks_finite"]
+
+COMPLAINTS = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError)  # of a module about what it is given
 
 
 def check_tensors(slots: Mapping[str, Slot], given: Mapping[str, Tensor], kind: str = "parameter") -> int:
@@ -24,10 +26,14 @@ def check_tensors(slots: Mapping[str, Slot], given: Mapping[str, Tensor], kind: 
     tasks = -1
     for name, slot in slots.items():
         held, attribute = slot.held[0]
-        own, tensor = held[attribute], given[name]
-        shape = tensor.shape
-        if shape[1:] == own.shape and shape[0] == tasks and tensor.dtype is own.dtype and tensor.device == own.device:
-            continue  # as it should be
+        try:
+            own, tensor = held[attribute], given[name]
+            if (shape := tensor.shape) == (tasks, *own.shape) and tensor.dtype is own.dtype and tensor.device == own.device:
+                continue  # as it should be
+        except (AttributeError, KeyError):
+            _explain_types(name, held.get(attribute), given[name], kind)
+        if not isinstance(tensor, Tensor):
+            _explain_types(name, own, tensor, kind)
         if shape[1:] != own.shape or len(shape) != own.ndim + 1:
             hint = "the first dimension is the tasks: use [None] for one task" if shape == own.shape else "one tensor per task, stacked"
             raise ToolkitError(f"{kind} '{name}' has shape {tuple(shape)}, but must be (B, {_inside(own)}); {hint}")
@@ -72,7 +78,7 @@ def check_inputs(tasks: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
     for name, value in (*enumerate(args), *kwargs.items()) if kwargs else enumerate(args):
         if isinstance(value, Tensor) and value.shape[:1] == (tasks,):
             continue
-        for tensor in value if isinstance(value, tuple | list) else (value,):
+        for tensor in tree_leaves(value):
             if not isinstance(tensor, Tensor):
                 continue
             if tensor.ndim == 0 or tensor.shape[0] != tasks:
@@ -81,6 +87,23 @@ def check_inputs(tasks: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
                 raise ToolkitError(
                     f"{what} has shape {tuple(tensor.shape)}: its first dimension must be the {tasks} tasks of the parameters; use {way}"
                 )
+
+
+def check_count(name: str, value: int, least: int = 1) -> None:
+    """A whole number that is large enough."""
+    if not isinstance(value, int) or value < least:
+        raise ToolkitError(f"{name} = {value!r}: must be a whole number of at least {least}")
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _explain_types(name: str, own: Tensor | None, given: Any, kind: str) -> NoReturn:
+    if own is None:
+        raise ToolkitError(f"{kind} '{name}' is no longer in the module, which was changed after hypernetize; hypernetize it again")
+    raise ToolkitError(f"{kind} '{name}' must be a tensor (B, {_inside(own)}), not {type(given).__name__}")
 
 
 def _explain_names(slots: Mapping[str, Slot], given: Mapping[str, Tensor], kind: str) -> None:

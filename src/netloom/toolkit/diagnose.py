@@ -70,6 +70,7 @@ class Diagnosis:
         return "\n".join(lines)
 
 
+@torch.enable_grad()
 def diagnose(
     hypernet: HyperNetwork, task: Any, x: Tensor, y: Tensor, loss: Callable[[Tensor, Tensor], Tensor] = nn.functional.mse_loss
 ) -> Diagnosis:
@@ -97,6 +98,8 @@ def diagnose(
         buffers = target.new_buffers(len(condition)) if target.buffer_slots else None
         with _watched(target.module) as seen:
             out = plain(parameters, x, buffers=buffers)
+        if loss is nn.functional.mse_loss and out.shape != y.shape:
+            raise ToolkitError(f"y has shape {tuple(y.shape)}, but the outputs {tuple(out.shape)}; give y of that shape, or your own loss")
         value = loss(out, y)
         names = list(parameters)
         slopes = torch.autograd.grad(value, [parameters[name] for name in names], allow_unused=True)

@@ -53,7 +53,7 @@ class Call:
 
     def key(self) -> Any:
         """What a plan depends on: mode, gradients, sizes apart from B and n."""
-        mode = self.module.training, torch.is_grad_enabled(), self.tasks == 1
+        mode = self.module.training, torch.is_grad_enabled(), self.tasks == 1, *map(torch.is_autocast_enabled, _DEVICES)
         if not self.kwargs and len(self.args) == 1 and isinstance(self.args[0], Tensor):  # the usual call
             x = self.args[0]
             return *mode, x.shape[2:], x.ndim > 1 and x.shape[1] == 1, x.ndim, x.dtype, x.device
@@ -61,10 +61,22 @@ class Call:
         kinds = tuple(
             (leaf.shape[2:], leaf.ndim, leaf.ndim > 1 and leaf.shape[1] == 1, leaf.dtype, leaf.device)
             if isinstance(leaf, Tensor)
-            else type(leaf)
+            else _told_apart(leaf)
             for leaf in leaves
         )
         return *mode, kinds, str(spec)
+
+
+_DEVICES = ("cpu", "cuda")
+
+
+def _told_apart(value: Any) -> Any:
+    """A flag or a number may decide what the module does; what cannot be compared is never the same."""
+    try:
+        hash(value)
+    except TypeError:
+        return object()
+    return type(value), value
 
 
 Layers = list[tuple[nn.Module, dict[str, str], dict[str, str]]]  # layer, its attributes -> parameter names, -> buffer names
@@ -80,6 +92,7 @@ class Plan:
     folds: tuple[int, ...] = ()  # where each input tensor takes the tasks
     unfolds: tuple[int, ...] = ()  # where each output tensor holds them
     last: bool = False  # whether images between the layers have their channels last in memory
+    proven: bool = True  # whether there were numbers to compare, so that the next call of the kind may run like this
 
 
 def task_of(value: Any, b: int) -> Any:

@@ -11,14 +11,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from netloom.errors import ToolkitError
 from netloom.toolkit.chain import find_chain
-from netloom.toolkit.check import check_finite, check_inputs, check_tensors, looks_finite
+from netloom.toolkit.check import COMPLAINTS, check_finite, check_inputs, check_tensors, first_line, looks_finite
 from netloom.toolkit.kept import Kept
 from netloom.toolkit.paths import Call, Plan, lendable, run_fused, run_loop, run_single, run_vmap
 from netloom.toolkit.slots import Selection, Slot, buffer_slots, find_slots
-from netloom.toolkit.trial import make_plan
+from netloom.toolkit.trial import Snapshot, make_plan
 
 __all__ = ["Target", "hypernetize"]
 
@@ -67,6 +68,9 @@ def hypernetize(
     """
     if not isinstance(module, nn.Module):
         raise ToolkitError(f"hypernetize takes a torch.nn.Module, not {type(module).__name__}")
+    lazy = next((name for name, held in (*module.named_parameters(), *module.named_buffers()) if is_lazy(held)), None)
+    if lazy is not None:
+        raise ToolkitError(f"'{lazy}' has no shape yet (lazy module): run the module once on data, then hypernetize it")
     if path not in PATHS:
         raise ToolkitError(f"path = {path!r}: must be one of {', '.join(PATHS)}")
     return Target(module, find_slots(module, select, exclude), buffer_slots(module, task_buffers), path, check)
@@ -149,13 +153,20 @@ class Target(nn.Module):
         if check and (known or self.writes):  # seen again: looked at once, not at each call; NaN would spoil the module's buffers
             check_finite(parameters)
             kept.sound = known
+        module = self.held[0]
         if chain is not None:
             plan = _CHAINED[single]
-            out = _taken(self.held[0], chain, parameters, args[0])
+            out = _taken(module, chain, parameters, args[0])
         else:
-            call = Call(self.held[0], self.slots, self.buffer_slots, parameters, buffers or {}, args, kwargs, tasks, kept.lendable)
+            call = Call(module, self.slots, self.buffer_slots, parameters, buffers or {}, args, kwargs, tasks, kept.lendable)
             plan = _SINGLE if single else self._plan(call)
-            out = _taken(self.held[0], _RUN[plan.path], call, plan)
+            before = Snapshot(module) if self.writes and module.training else None
+            try:
+                out = _taken(module, _RUN[plan.path], call, plan)
+            except BaseException:
+                if before is not None:
+                    before.restore()
+                raise
         self.__dict__["plan"] = plan  # not through nn.Module's own, slow way
         if check and not known and not self.writes and not looks_finite(out):
             check_finite(parameters)
@@ -173,11 +184,16 @@ class Target(nn.Module):
 
     def _plan(self, call: Call) -> Plan:
         key = call.key()
-        if key not in self.plans:
-            if len(self.plans) > 256:  # inputs of ever new sizes
-                self.plans.clear()
-            self.plans[key] = make_plan(call, self.wanted)
-        return self.plans[key]
+        plan = self.plans.get(key)
+        if plan is None:
+            if self.check:  # numbers that are not finite would agree whatever the path
+                check_finite(call.parameters)
+            plan = make_plan(call, self.wanted)
+            if plan.proven:
+                if len(self.plans) > 256:  # inputs of ever new sizes
+                    self.plans.clear()
+                self.plans[key] = plan
+        return plan
 
     def _check_buffers(self, buffers: Mapping[str, Tensor] | None, tasks: int) -> None:
         if not self.buffer_slots:
@@ -196,7 +212,7 @@ class Target(nn.Module):
 
 
 _SINGLE = Plan("single", "one task is a plain call")
-_CHAINED = tuple(Plan(path, "linear layers and activations, one after the other") for path in ("fused", "single"))
+_CHAINED = tuple(Plan(path, "layers that are known, one after the other") for path in ("fused", "single"))
 _RUN: dict[str, Callable[[Call, Plan], Any]] = {"single": run_single, "fused": run_fused, "vmap": run_vmap, "loop": run_loop}
 
 
@@ -204,7 +220,7 @@ def _taken(module: nn.Module, run: Callable[..., Any], *given: Any) -> Any:
     """The outputs, or the module's complaints about its input as ours."""
     try:
         return run(*given)
-    except (RuntimeError, ValueError, IndexError) as error:
+    except COMPLAINTS as error:
         if isinstance(error, ToolkitError):
             raise
-        raise ToolkitError(f"{type(module).__name__} cannot take this input: {str(error).splitlines()[0]}") from error
+        raise ToolkitError(f"{type(module).__name__} cannot take this input: {first_line(error)}") from error

@@ -7,7 +7,7 @@ generated weights, or a module that mixes rows, would go unnoticed. Buffers and 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_map
 
 from netloom.errors import ToolkitError
+from netloom.toolkit.check import COMPLAINTS, first_line
 from netloom.toolkit.fused import NotFusable, few_channels, keeps_statistics
 from netloom.toolkit.paths import Call, Plan, fused_layers, run_fused_raw, run_one, run_vmap, unfold
 from netloom.toolkit.slots import Slot
@@ -42,8 +43,10 @@ def make_plan(call: Call, wanted: str) -> Plan:
         checked = sorted({0, call.tasks // 2, call.tasks - 1})
         try:
             truth = {b: tree_flatten(run_one(tried, b)) for b in checked}
-        except (RuntimeError, ValueError, IndexError, TypeError) as error:
-            raise ToolkitError(f"{type(call.module).__name__} cannot take this input: {str(error).splitlines()[0]}") from error
+        except COMPLAINTS as error:
+            raise ToolkitError(f"{type(call.module).__name__} cannot take this input: {first_line(error)}") from error
+        if not _says_something(truth) and wanted == "auto":
+            return Plan("loop", "no rows, or no finite number, to compare another path by", proven=False)
         changed = snapshot.changed(call.buffer_slots.values())
         why = []
         if changed:
@@ -59,10 +62,16 @@ def make_plan(call: Call, wanted: str) -> Plan:
                 run_vmap(tried)
                 return Plan("vmap", "; ".join(why) or "as asked for")
             except Exception as error:  # whatever a transform cannot do
-                why.append(f"no vmap: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+                why.append(f"no vmap: {first_line(error)}")
     if wanted not in ("auto", "loop"):
         raise ToolkitError(f"path = {wanted!r} cannot be taken: {'; '.join(why)}; use path='auto'")
     return Plan("loop", "; ".join(why) or "as asked for")
+
+
+def _says_something(truth: dict[int, tuple[list[Any], Any]]) -> bool:
+    """Whether every output of every task that is looked at holds a finite number: others are the same on any path."""
+    outputs = [leaf for leaves, _ in truth.values() for leaf in leaves if isinstance(leaf, Tensor)]
+    return all(bool(torch.isfinite(leaf).any()) for leaf in outputs)
 
 
 def _try_fused(call: Call, truth: dict[int, tuple[list[Any], Any]], snapshot: Snapshot) -> Plan:
@@ -85,7 +94,7 @@ def _try_fused(call: Call, truth: dict[int, tuple[list[Any], Any]], snapshot: Sn
         except Mismatch as error:
             complaint = error
         except Exception as error:  # shapes that cannot be: the module does not treat that dimension as its batch
-            complaint = Mismatch(str(error).splitlines()[0] if str(error) else type(error).__name__)
+            complaint = Mismatch(first_line(error))
     raise complaint
 
 
@@ -216,7 +225,10 @@ def _disturbed(value: Any) -> Any:
         if own.numel() and bool(torch.isfinite(own).all()):  # masks hold -inf
             spread = float(own.float().std()) if own.numel() > 1 else 0.0
             own = own + (0.2 * spread + 0.02) * torch.randn_like(own)
-        return own.requires_grad_(value.requires_grad)
+        if value.requires_grad:
+            with suppress(RuntimeError):  # inside a function being transformed; no path depends on it
+                own.requires_grad_()
+        return own
     if own.dtype != torch.bool and len(own) > 1 and torch.equal(own, own[:1].expand_as(own)):
         return torch.stack([task.flatten()[torch.randint(max(task.numel(), 1), task.shape, device=task.device)] for task in own])
     return own

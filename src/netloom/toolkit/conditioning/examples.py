@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from netloom.errors import ToolkitError
 from netloom.toolkit.attend import attend
-from netloom.toolkit.conditioning.mlp import mlp
+from netloom.toolkit.conditioning.mlp import check_numbers, mlp
 
 __all__ = ["AttentionSet", "DeepSet"]
 
@@ -30,13 +30,13 @@ class DeepSet(nn.Module):
 
     def __init__(self, inputs: int, targets: int, size: int, hidden: int = 64) -> None:
         super().__init__()
-        self.size = size
+        self.inputs, self.targets, self.size = inputs, targets, size
         self.before = mlp(inputs + targets, hidden, hidden)
         self.after = nn.Sequential(nn.LayerNorm(hidden), mlp(hidden, hidden, size), nn.LayerNorm(size))
 
     def forward(self, x: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
         """Conditions (B, C) of examples x (B, n, inputs), y (B, n, targets); mask (B, n) is True where there is an example."""
-        each = self.before(_joined(x, y, mask))  # (B, n, hidden)
+        each = self.before(_joined(self, x, y, mask))  # (B, n, hidden)
         if mask is None:
             return self.after(each.mean(1))
         kept = mask[..., None].to(each.dtype)
@@ -69,7 +69,7 @@ class AttentionSet(nn.Module):
         tokens: bool = False,
     ) -> None:
         super().__init__()
-        self.size, self.tokens = size, tokens
+        self.inputs, self.targets, self.size, self.tokens = inputs, targets, size, tokens
         self.embed = mlp(inputs + targets, hidden, hidden)
         self.rounds = nn.ModuleList(Attend(hidden, heads) for _ in range(depth))
         self.queries = nn.Parameter(torch.randn(queries, hidden) * 0.5)
@@ -79,7 +79,7 @@ class AttentionSet(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
         """Conditions (B, C), or (B, queries, C), of examples x (B, n, inputs), y (B, n, targets); mask (B, n) True where there is one."""
-        each = self.embed(_joined(x, y, mask))  # (B, n, hidden)
+        each = self.embed(_joined(self, x, y, mask))  # (B, n, hidden)
         for layer in self.rounds:
             each = layer(each, each, mask)
         read = self.read(self.queries.expand(len(each), *self.queries.shape), each, mask)  # (B, queries, hidden)
@@ -103,11 +103,18 @@ class Attend(nn.Module):
         return a + self.mlp(self.norm_mlp(a))
 
 
-def _joined(x: Tensor, y: Tensor, mask: Tensor | None) -> Tensor:
-    if x.ndim != 3 or y.ndim != 3 or x.shape[:2] != y.shape[:2]:
+def _joined(read: DeepSet | AttentionSet, x: Tensor, y: Tensor, mask: Tensor | None) -> Tensor:
+    like = next(read.parameters())
+    check_numbers("x", x, "B, n, inputs", read.inputs, like)
+    check_numbers("y", y.to(x.dtype) if isinstance(y, Tensor) else y, "B, n, targets", read.targets, like)
+    if x.shape[:2] != y.shape[:2]:
         raise ToolkitError(f"examples must be x (B, n, inputs) and y (B, n, targets), not {tuple(x.shape)} and {tuple(y.shape)}")
-    if x.shape[1] == 0 or (mask is not None and not bool(mask.any(1).all())):
-        raise ToolkitError("a task without examples has no condition; give each at least one")
+    if mask is not None and (not isinstance(mask, Tensor) or mask.dtype != torch.bool):
+        raise ToolkitError(
+            f"mask must be a tensor of True and False, not {mask.dtype if isinstance(mask, Tensor) else type(mask).__name__}"
+        )
     if mask is not None and mask.shape != x.shape[:2]:
         raise ToolkitError(f"mask has shape {tuple(mask.shape)}, but must be {tuple(x.shape[:2])}")
+    if x.shape[1] == 0 or (mask is not None and not bool(mask.any(1).all())):
+        raise ToolkitError("a task without examples has no condition; give each at least one")
     return torch.cat([x, y.to(x.dtype)], -1)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from netloom.errors import ToolkitError
-from netloom.toolkit.conditioning.mlp import mlp
+from netloom.toolkit.conditioning.mlp import check_numbers, mlp
 
 __all__ = ["TaskId", "Vector"]
 
@@ -28,8 +28,9 @@ class TaskId(nn.Module):
 
     def forward(self, task: Tensor) -> Tensor:
         """Conditions (B, C) of task numbers (B,)."""
-        if task.is_floating_point() or task.ndim != 1:
-            raise ToolkitError(f"task numbers must be integers (B,), not {task.dtype} {tuple(task.shape)}")
+        if not isinstance(task, Tensor) or task.is_floating_point() or task.is_complex() or task.dtype == torch.bool or task.ndim != 1:
+            what = f"{task.dtype} {tuple(task.shape)}" if isinstance(task, Tensor) else type(task).__name__
+            raise ToolkitError(f"task numbers must be integers (B,), not {what}")
         if task.numel() and (int(task.min()) < 0 or int(task.max()) >= self.tasks):
             raise ToolkitError(f"task {int(task.max())} is unknown: there are tasks 0 to {self.tasks - 1}")
         return self.table[task]
@@ -49,12 +50,13 @@ class Vector(nn.Module):
 
     def __init__(self, given: int, size: int, hidden: int = 64) -> None:
         super().__init__()
-        self.size = size
+        self.given, self.size = given, size
         self.standardise = nn.BatchNorm1d(given, affine=False)
         self.net = nn.Sequential(mlp(given, hidden, size), nn.LayerNorm(size))
 
     def forward(self, vector: Tensor) -> Tensor:
         """Conditions (B, C) of vectors (B, V)."""
+        check_numbers("vector", vector, "B, V", self.given, next(self.parameters()))
         if self.training and len(vector) == 1:  # one task has no spread to learn from
             self.standardise.eval()
             vector = self.standardise(vector)

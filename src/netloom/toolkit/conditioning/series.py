@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from netloom.errors import ToolkitError
-from netloom.toolkit.conditioning.mlp import mlp
+from netloom.toolkit.conditioning.mlp import check_numbers, mlp
 
 __all__ = ["Series"]
 
@@ -29,7 +29,8 @@ class Series(nn.Module):
 
     def forward(self, series: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Conditions (B, C) of series (B, steps, channels); lengths (B,) where they are padded at the end."""
-        if series.ndim != 3 or series.shape[1] == 0:
+        check_numbers("series", series, "B, steps, channels", self.recurrent.input_size, next(self.parameters()))
+        if series.shape[1] == 0:
             raise ToolkitError(f"series must be (B, steps, channels) with at least one step, not {tuple(series.shape)}")
         states, _ = self.recurrent(series)  # (B, steps, hidden): a step only knows those before it, so padding changes none that count
         if lengths is None:

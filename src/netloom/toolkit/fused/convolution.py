@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from netloom.toolkit.fused.lent import Lent, NotFusable
 
-__all__ = ["convolution", "convolve", "few_channels", "fold", "in_eights", "unfold"]
+__all__ = ["channels_last", "convolution", "convolve", "few_channels", "fold", "in_eights", "unfold"]
 
 _CONVOLVE: dict[type, Any] = {nn.Conv1d: F.conv1d, nn.Conv2d: F.conv2d, nn.Conv3d: F.conv3d}
 _FEW = 16
@@ -36,7 +36,15 @@ def fold(x: Tensor, last: bool) -> Tensor:
         return x.squeeze(0)
     if not last:
         return x.transpose(0, 1).reshape(n, B * C, *size)
-    return x.permute(1, 3, 4, 0, 2).reshape(n, *size, B * C).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+    return channels_last(x.permute(1, 3, 4, 0, 2).reshape(n, *size, B * C).permute(0, 3, 1, 2))
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """Images in that order; as they are where torch cannot say (inside vmap)."""
+    try:
+        return x.contiguous(memory_format=torch.channels_last)
+    except RuntimeError:
+        return x
 
 
 def unfold(x: Tensor, B: int) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from netloom.errors import ToolkitError
+from netloom.toolkit.check import check_count
 from netloom.toolkit.start import scales, standard_start
 
 __all__ = ["Generator", "trunk", "unit_groups"]
@@ -38,10 +39,11 @@ class Generator(nn.Module):
         self, shapes: Mapping[str, Sequence[int]], condition_size: int, *, start: Mapping[str, Tensor] | None = None, spread: float = 0.1
     ) -> None:
         super().__init__()
+        if not isinstance(shapes, Mapping):
+            raise ToolkitError(f"shapes must be a mapping name -> shape, such as target.shapes, not {type(shapes).__name__}")
         if not shapes:
             raise ToolkitError("shapes is empty: there is nothing to generate")
-        if not condition_size >= 1:
-            raise ToolkitError(f"condition_size = {condition_size}: must be at least 1")
+        check_count("condition_size", condition_size)
         if not spread >= 0:
             raise ToolkitError(f"spread = {spread}: must be 0 or above")
         self.shapes = {name: torch.Size(shape) for name, shape in shapes.items()}
@@ -63,6 +65,8 @@ class Generator(nn.Module):
 
     def forward(self, condition: Tensor) -> dict[str, Tensor]:
         """Parameters ``{name: (B, *shape)}`` for conditions (B, C)."""
+        if not isinstance(condition, Tensor):
+            raise ToolkitError(f"condition must be a tensor (B, {self.condition_size}), not {type(condition).__name__}")
         kinds = (2, 3) if self.takes_sets else (2,)
         if condition.ndim not in kinds or condition.shape[-1] != self.condition_size:
             sets = f" or (B, S, {self.condition_size})" if self.takes_sets else ""
@@ -96,6 +100,7 @@ def trunk(size: int, hidden: Sequence[int]) -> tuple[nn.Module, int]:
     """Hidden layers between the condition and the last one, and how wide it ends."""
     layers: list[nn.Module] = []
     for width in hidden:
+        check_count("hidden", width)
         layers += [nn.Linear(size, width), nn.GELU()]
         size = width
     return nn.Sequential(*layers), size

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from netloom.toolkit.check import check_count
 from netloom.toolkit.generators.base import Generator
 
 __all__ = ["Chunked"]
@@ -38,6 +39,9 @@ class Chunked(Generator):
         hidden: int = 64,
         **options: Any,
     ) -> None:
+        check_count("chunk", chunk)
+        check_count("embedding", embedding)
+        check_count("hidden", hidden)
         super().__init__(shapes, condition_size, **options)
         chunk = min(chunk, self.count)
         self.chunks = nn.Parameter(torch.randn(math.ceil(self.count / chunk), embedding))

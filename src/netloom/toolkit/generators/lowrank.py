@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from netloom.toolkit.check import check_count
 from netloom.toolkit.generators.base import Generator, trunk
 
 __all__ = ["LowRank"]
@@ -26,6 +27,7 @@ class LowRank(Generator):
     def __init__(
         self, shapes: Mapping[str, Sequence[int]], condition_size: int, *, rank: int = 4, hidden: Sequence[int] = (), **options: Any
     ) -> None:
+        check_count("rank", rank)
         super().__init__(shapes, condition_size, **options)
         self.rank = rank
         self.trunk, width = trunk(condition_size, hidden)

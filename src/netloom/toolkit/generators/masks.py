@@ -52,6 +52,8 @@ class Masks(Generator):
         super().__init__(shapes, condition_size, **options)
         if mode not in MODES:
             raise ToolkitError(f"mode = {mode!r}: must be one of {', '.join(MODES)}")
+        if not (isinstance(inner, type) and issubclass(inner, Generator)):
+            raise ToolkitError(f"inner = {inner!r}: must be a class of generators, such as generators.Full")
         self.mode = mode
         self.inner = inner(shapes, condition_size, **options, **(inner_options or {}))
         del self.start  # the inner generator has it

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from netloom.toolkit.check import check_count
 from netloom.toolkit.generators.base import Generator
 
 __all__ = ["Neurons", "inner_products", "normalise_rows"]
@@ -40,6 +41,7 @@ class Neurons(Generator):
     independent = False  # weights of one layer share tokens
 
     def __init__(self, shapes: Mapping[str, Sequence[int]], condition_size: int, *, width: int = 32, **options: Any) -> None:
+        check_count("width", width)
         super().__init__(shapes, condition_size, **options)
         self.counts: list[int] = []  # tokens per parameter: units, then their inputs
         for shape in self.shapes.values():

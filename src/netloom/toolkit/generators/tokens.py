@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from netloom.errors import ToolkitError
 from netloom.toolkit.attend import attend
+from netloom.toolkit.check import check_count
 from netloom.toolkit.generators.base import Generator
 
 __all__ = ["Tokens", "TokenBlock"]
@@ -57,6 +59,12 @@ class Tokens(Generator):
         groups: int = 16,
         **options: Any,
     ) -> None:
+        check_count("width", width)
+        check_count("depth", depth, 0)
+        check_count("heads", heads)
+        check_count("groups", groups)
+        if width % heads:
+            raise ToolkitError(f"width = {width}, heads = {heads}: the width must be a multiple of the heads")
         super().__init__(shapes, condition_size, **options)
         self.groups = {name: min(groups, shape[0]) if len(shape) >= 2 else 1 for name, shape in self.shapes.items()}
         self.rows = {name: shape.numel() // shape[0] if len(shape) >= 2 else shape.numel() for name, shape in self.shapes.items()}

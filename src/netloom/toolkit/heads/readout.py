@@ -41,7 +41,12 @@ def checked(features: Tensor, targets: Tensor, penalty: float | Tensor, weight: 
         weight = features.new_ones(features.shape[:-1])
     elif weight.shape != features.shape[:-1]:
         raise ToolkitError(f"weight has shape {tuple(weight.shape)}, but must be {tuple(features.shape[:-1])}, one per row")
-    return penalty.expand(features.shape[:-2]), weight
+    elif not bool((weight >= 0).all()):
+        raise ToolkitError("weight holds a number below 0, or NaN: a row counts 0 times or more")
+    batch = features.shape[:-2]
+    if penalty.ndim > len(batch) or any(own not in (1, all_) for own, all_ in zip(penalty.shape[::-1], batch[::-1], strict=False)):
+        raise ToolkitError(f"penalty has shape {tuple(penalty.shape)}, but must be {tuple(batch)}, one per task, or a number")
+    return penalty.expand(batch), weight
 
 
 def factor(matrix: Tensor) -> Tensor:

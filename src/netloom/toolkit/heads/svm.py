@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from netloom.errors import ToolkitError
 from netloom.toolkit.heads.implicit import minimise
 from netloom.toolkit.heads.readout import Readout, checked
 
@@ -30,6 +31,8 @@ def svm(features: Tensor, targets: Tensor, penalty: float | Tensor = 1.0, weight
     Readout : coef (..., p, O), intercept (..., O); outputs are margins: above 0 is the class, +-1 its edge
     """
     penalty, weight = checked(features, targets, penalty, weight)
+    if not bool(((targets == 0) | (targets == 1)).all()):
+        raise ToolkitError("targets of a support vector machine must be 0 and 1; of -1 and 1 use (y + 1) / 2")
     *batch, n, p = features.shape
     rows = torch.cat([features, features.new_ones(*batch, n, 1)], -1)[..., None, :, :]  # (..., 1, n, p + 1)
     sign = (2 * targets - 1).mT  # (..., O, n)
