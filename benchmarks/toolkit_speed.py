@@ -180,6 +180,7 @@ def generator_cost(kind: str, rounds: int = 15) -> dict[str, object]:
         learned=sum(p.numel() for p in generate.parameters()),
         learned_per_generated=f"{sum(p.numel() for p in generate.parameters()) / generate.count:.2f}",
         ns_per_generated=f"{statistics.median(taken) / count * 1e9:.1f}",
+        quartiles=" to ".join(f"{t / count * 1e9:.1f}" for t in statistics.quantiles(taken)[::2]),
         bytes_per_generated=f"{(peak - base) * 1024 / count:.0f}",
     )
 

@@ -1,6 +1,6 @@
 """Implicit representations of small images (Trans-INR, Chen & Wang 2022): a transformer reads an image and emits a network x, y -> grey.
 
-    python examples/implicit_images.py [--iterations 600] [--out FOLDER]
+    python examples/implicit_images.py [--iterations 1000] [--out FOLDER]
 
 The generated network knows no pixels: it can be asked at any place, so an image of 8 x 8 comes back at 48 x 48.
 """

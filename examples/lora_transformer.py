@@ -1,6 +1,6 @@
 """LoRA differences for a small transformer (Hu et al. 2021), generated: one shared model, and per cipher a low-rank change of its weights.
 
-    python examples/lora_transformer.py [--iterations 600] [--out FOLDER]
+    python examples/lora_transformer.py [--iterations 800] [--out FOLDER]
 
 Task: letters are shifted by a secret number, the model must write them back. The hypernetwork sees four enciphered sequences with their
 solution and generates low-rank differences of attention and MLP weights; embeddings, norms and readout stay shared and are trained.
