@@ -1,6 +1,6 @@
 """Few-shot sinusoids (Finn et al. 2017, protocol C): 10 points of a sine, predict the rest. Mean squared error on 2,000 fixed tasks.
 
-    python benchmarks/toolkit_sinusoids.py --seeds 3        # all methods; how results/toolkit_sinusoids.csv was made is in results/README.md
+    python benchmarks/toolkit_sinusoids.py --seeds 3        # all methods; results/README.md has the commands of what is there
     python benchmarks/toolkit_sinusoids.py --methods maml --iterations 2000
 
 Methods: features (one shared network, ridge readout), generated (the network's weights generated from the support, ridge readout),
