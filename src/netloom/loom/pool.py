@@ -3,7 +3,7 @@
 Families select and scale features of one pool, so that averaging members and merging them into one network is adding up readouts.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -24,7 +24,9 @@ __all__ = ["WEAVE_ROWS", "Pool", "weave_pool"]
 WEAVE_ROWS = 1000  # rows the loom reads in one piece
 WIDE = 128  # with more columns than this, only the most telling ones are bent, ranked and woven
 RANDOM_NEURONS = 256
+BLOCKS = 2  # woven one upon the other; a third is 11 % of the time of a fit and no better, see docs/decisions/0091
 FIRST = "boosted"  # on the calling thread: only there may warnings be held back
+TOGETHER = 10_000  # rows x columns up to which two weavings are one batch: Python takes longer there than arithmetic
 LIGHTLY = 0.1  # of the scale that the loom gives its neurons in the readout
 
 
@@ -38,7 +40,14 @@ class Pool:
 
 
 def weave_pool(
-    loom: Hypernetwork, rows: Rows, *, parts: set[str], seed: int = 0, blocks: int = 3, control: str | None = None, each: Each = in_turn
+    loom: Hypernetwork,
+    rows: Rows,
+    *,
+    parts: set[str],
+    seed: int = 0,
+    blocks: int = BLOCKS,
+    control: str | None = None,
+    each: Each = in_turn,
 ) -> Pool:
     """Features of a task for the wanted ``parts`` (of `netloom.loom.families.PARTS`).
 
@@ -78,16 +87,23 @@ def weave_pool(
     read = rows.take(spread(rows, WEAVE_ROWS))
     targets = read.targets if control != "shuffled" else read.targets[rng.permutation(read.n)]
 
-    def weave(member: int, v: int) -> Threads:
-        sample = replace(sample_of(read, views[v]), targets=targets)
-        return weave_layers(loom, [sample], seeds=[seed * len(reads) + member], blocks=blocks)[0]
+    samples = {part: replace(sample_of(read, views[v]), targets=targets) for part, v in reads.items() if part in parts}
+    seeds = {part: seed * len(reads) + member for member, part in enumerate(reads)}
 
-    work: dict[str, Callable[[], Any]] = {}
-    for part in sorted(GROWN, key=FIRST.__ne__):
-        if part in parts:
-            work[part] = partial(rule_layers, rows, views[cut_view], cut_view, seed, part)
-    work |= {part: partial(weave, member, v) for member, (part, v) in enumerate(reads.items()) if part in parts}
-    made = dict(zip(work, each(lambda one: one(), list(work.values())), strict=True))
+    def grow(part: str) -> list[Any]:
+        return [rule_layers(rows, views[cut_view], cut_view, seed, part)]
+
+    def weave(names: Sequence[str]) -> list[Any]:
+        return weave_layers(loom, [samples[part] for part in names], seeds=[seeds[part] for part in names], blocks=blocks)
+
+    work = [([part], partial(grow, part)) for part in sorted(GROWN, key=FIRST.__ne__) if part in parts]
+    work += [
+        (names, partial(weave, names))
+        for names in ([list(samples)] if samples and read.n * d <= TOGETHER else [[part] for part in samples])
+    ]
+    made: dict[str, Any] = {}
+    for (names, _), done in zip(work, each(lambda job: job[1](), work), strict=True):
+        made |= zip(names, done, strict=True)
     for part in GROWN:
         rules = made.get(part)
         if rules is not None:

@@ -48,7 +48,7 @@ def rule_layers(rows: Rows, view: View, at: int, seed: int, part: str = "rules")
     order = np.argsort(keys, kind="stable")
     with config_context(assume_finite=True, skip_parameter_validation=True):  # for every one of a hundred trees
         trees = GROWN[part](values[:, order], read, seed)
-    seen = [np.unique(column) for column in values.T]
+    seen = [np.unique(column).astype(np.float64) for column in values.T]  # as thresholds are
     leaves = list(dict.fromkeys(leaf for tree in trees for leaf in _leaves(tree, order, seen)))
     cuts = list(dict.fromkeys(cut for leaf in leaves for cut in leaf))
     if not cuts:
@@ -133,15 +133,18 @@ def _leaves(model: BaseDecisionTree, order: np.ndarray, seen: list[np.ndarray]) 
     have put its threshold elsewhere between them. Side 1 is left when the value grows, -1 when it falls.
     """
     tree = model.tree_
+    left, right, columns, thresholds = (
+        known.tolist() for known in (tree.children_left, tree.children_right, order.take(tree.feature, mode="wrap"), tree.threshold)
+    )
     found: list[tuple[tuple[int, int, int], ...]] = []
     waiting: list[tuple[int, dict[tuple[int, int], int]]] = [(0, {})]
     while waiting:
         node, cuts = waiting.pop()
-        if tree.children_left[node] < 0:
-            found.append(tuple(sorted((column, above, side) for (column, side), above in cuts.items())))
+        if left[node] < 0:
+            found.append(tuple(sorted([(column, above, side) for (column, side), above in cuts.items()])))
             continue
-        column = int(order[tree.feature[node]])
-        above = int(np.searchsorted(seen[column], tree.threshold[node], side="right"))
-        for child, side in ((tree.children_left[node], 1), (tree.children_right[node], -1)):
-            waiting.append((int(child), cuts | {(column, side): above}))  # a later cut of the same side is the tighter one
+        column = columns[node]
+        above = int(seen[column].searchsorted(thresholds[node], "right"))
+        for child, side in ((left[node], 1), (right[node], -1)):
+            waiting.append((child, cuts | {(column, side): above}))  # a later cut of the same side is the tighter one
     return [cuts for cuts in found if cuts]

@@ -10,7 +10,7 @@ from netloom.errors import BudgetError, DataError
 from netloom.loom import Loom
 from netloom.loom.assemble import Member, assemble
 from netloom.loom.families import FAMILIES
-from netloom.loom.pool import weave_pool
+from netloom.loom.pool import BLOCKS, weave_pool
 from netloom.loom.rows import Rows, canonical_rows
 from netloom.target.budget import Budget
 from netloom.target.description import layers_and_views
@@ -37,7 +37,7 @@ def weave_again(network: TargetNetwork, rows: Rows, loom: Loom) -> Weights:
     """The same members on ``rows``, merged; not larger than the network is, where that can be."""
     members = members_of(network)
     single = len(members) == 1 and network.architecture.get("families") is None
-    blocks = max(len(network.weights.layers), 1) if single else 3  # one pass of the loom weaves as many blocks as it was told
+    blocks = max(len(network.weights.layers), 1) if single else BLOCKS  # one pass of the loom weaves as many blocks as it was told
     control = network.architecture.get("control")
     parts = {part for member in members for part in member.parts}
     seed = int(network.provenance.get("seed", 0))
