@@ -5,7 +5,7 @@ import time
 
 import pytest
 import torch
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from netloom.threads import in_turn, one_thread, side_by_side
 
@@ -108,6 +108,14 @@ def test_who_leaves_last_gives_the_threads_of_blas_back(allowed):
     left.set()
     thread.join()
     assert blas() == limits
+
+
+@pytest.mark.parametrize("allowed", [1, 2], indirect=True)
+def test_blas_is_held_back_whatever_torch_may_use(allowed):
+    with threadpool_limits(2, user_api="blas"):
+        with one_thread():
+            assert set(blas()) == {1}
+        assert set(blas()) == {2}
 
 
 def test_in_turn_works_when_asked():

@@ -32,15 +32,14 @@ def in_turn(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
 def one_thread() -> Iterator[int]:
     """torch and BLAS compute on one thread inside; gives how many torch may use outside."""
     allowed = torch.get_num_threads()
-    if allowed == 1:
-        yield 1
-        return
     _Blas.limit()
-    torch.set_num_threads(1)
+    if allowed > 1:
+        torch.set_num_threads(1)
     try:
         yield allowed
     finally:
-        torch.set_num_threads(allowed)  # this thread's own number, and what later threads begin with
+        if allowed > 1:
+            torch.set_num_threads(allowed)  # this thread's own number, and what later threads begin with
         _Blas.free()
 
 
