@@ -55,6 +55,15 @@ def test_a_first_call_that_says_nothing_decides_nothing(first):
     torch.testing.assert_close(target(parameters, x), loop(target, parameters, x))
 
 
+def test_no_rows_prove_no_path_that_was_asked_for():
+    target = hypernetize(Mixing(), path="fused")
+    parameters = {name: torch.randn(3, *shape) for name, shape in target.shapes.items()}
+    x = torch.randn(3, 5, 3)
+    assert target(parameters, x[:, :0]).shape == (3, 0, 2)
+    with pytest.raises(ToolkitError, match="path = 'fused' cannot be taken: not fused: the module mixes rows"):
+        target(parameters, x)
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_a_flag_is_part_of_the_kind_of_call(named):
     target, parameters = made(Mixing())

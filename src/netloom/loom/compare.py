@@ -89,9 +89,12 @@ def compare(
     splits = folds_of(rows, folds)
     for k, (train, test) in enumerate(splits):
         wanted = {part for name in candidates for part in families[name]}
-        pool = weave_pool(loom, rows.take(train), parts=wanted, seed=seed, control=control, each=each)
+        inside = rows.take(train)
+        pool = weave_pool(loom, inside, parts=wanted, seed=seed, control=control, each=each)
+        F = pool.weights.features(rows.X)
         names = [name for name, c in candidates.items() if not c.folds or max(c.folds.values()) == k]  # the others already miss a fold
-        walked = _walk_all(pool, {name: families[name] for name in names}, rows, train, test, head, late, each)
+        alive = {name: families[name] for name in names}
+        walked = _walk_all(pool, alive, inside, F[train], rows.take(test), F[test], head, late, each)
         for f, (name, walk) in enumerate(zip(names, walked, strict=True)):
             for penalty, held_out in walk:
                 candidates[name].outputs.setdefault(penalty, np.zeros((rows.n, outputs)))[test] = held_out
@@ -131,16 +134,15 @@ def _behind(candidates: dict[str, Candidate], rows: Rows, judged: np.ndarray, do
 def _walk_all(
     pool: Pool,
     families: dict[str, tuple[str, ...]],
-    rows: Rows,
-    train: np.ndarray,
-    test: np.ndarray,
+    inside: Rows,
+    learned: np.ndarray,
+    held_out: Rows,
+    asked: np.ndarray,
     head: str,
     late: Callable[[], bool],
     each: Each,
 ) -> Iterator[list[tuple[float, np.ndarray]]]:
-    """`_walk` of every family on the rows ``train``; nothing for what the table has nothing to read for, or what it is too late for."""
-    F = pool.weights.features(rows.X)
-    learned, asked, inside, held_out = F[train], F[test], rows.take(train), rows.take(test)
+    """`_walk` of every family, given the pool's features of both rows; nothing where the table has nothing to read, or it is too late."""
     mean, deviation = moments([learned], inside.weight)
     first = next(iter(families), None)
 

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 
-from netloom.toolkit.fused.convolution import channels_last, convolve, few_channels, fold, in_eights, unfold
+from netloom.toolkit.fused.convolution import channels_last, convolve, few_channels, from_groups, in_eights, to_groups
 from netloom.toolkit.fused.linear import product
 from netloom.toolkit.slots import Slot
 
@@ -43,9 +43,9 @@ class Chain:
 
     def takes(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
         """Whether this is a call with one tensor, (B, n, size) or (B, n, C, height, width), of a module that nobody listens to."""
-        if kwargs or len(args) != 1 or not isinstance(args[0], Tensor):
+        if kwargs or len(args) != 1 or not isinstance(x := args[0], Tensor):
             return False
-        if args[0].ndim != _ROWS if self.channels is None else args[0].ndim != _IMAGES or args[0].shape[2] != self.channels:
+        if not (x.ndim == _ROWS if self.channels is None else x.ndim == _IMAGES and x.shape[2] == self.channels):
             return False
         for held in self.held:
             if (
@@ -68,7 +68,7 @@ class Chain:
         """Outputs of inputs x, both with the tasks first."""
         B = x.shape[0]
         if self.channels is not None:
-            x = fold(x, self.last and x.device.type == "cpu")
+            x = to_groups(x, self.last and x.device.type == "cpu")
         for run, layer, weight, bias in self.steps:
             if layer is None:
                 x = run(x)
@@ -92,7 +92,7 @@ def _pool(layer: nn.Module, x: Tensor, B: int) -> Tensor:
 
 def _images(layer: nn.Module, x: Tensor, B: int) -> Tensor:
     """(n, B * C, height, width) -> (B, n, C, height, width)"""
-    return unfold(x, B).contiguous()
+    return from_groups(x, B).contiguous()
 
 
 def _rows(layer: nn.Module, x: Tensor, B: int) -> Tensor:

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 from netloom.errors import ToolkitError
 from netloom.toolkit.slots import Slot
 
-__all__ = ["COMPLAINTS", "check_count", "check_finite", "check_inputs", "check_tensors", "first_line", "looks_finite"]
+__all__ = ["COMPLAINTS", "check_count", "check_finite", "check_inputs", "check_numbers", "check_tensors", "first_line", "looks_finite"]
 
 COMPLAINTS = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError)  # of a module about what it is given
 
@@ -93,6 +93,15 @@ def check_count(name: str, value: int, least: int = 1) -> None:
     """A whole number that is large enough."""
     if not isinstance(value, int) or value < least:
         raise ToolkitError(f"{name} = {value!r}: must be a whole number of at least {least}")
+
+
+def check_numbers(name: str, given: object, dimensions: str, last: int, like: Tensor) -> None:
+    """A floating-point tensor with so many dimensions (named, for the message), ``last`` numbers in the last one, of the module's type."""
+    if not isinstance(given, Tensor) or given.ndim != dimensions.count(",") + 1 or given.shape[-1] != last:
+        what = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
+        raise ToolkitError(f"{name} must be a tensor ({dimensions}) with {last} numbers in the last dimension, not {what}")
+    if given.dtype != like.dtype or given.device != like.device:
+        raise ToolkitError(f"{name} is {given.dtype} on {given.device}, but the module {like.dtype} on {like.device}; use .to()")
 
 
 def first_line(error: Exception) -> str:

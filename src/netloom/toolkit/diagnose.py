@@ -88,7 +88,7 @@ def diagnose(
     Diagnosis : print it
     """
     target = hypernet.target
-    snapshot = Snapshot(hypernet)
+    snapshot = Snapshot(hypernet.modules())
     try:
         condition = hypernet.condition(*(task if isinstance(task, tuple) else (task,)))
         if len(condition) < 2:

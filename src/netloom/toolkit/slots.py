@@ -49,8 +49,11 @@ def find_slots(module: nn.Module, select: Selection = None, exclude: Selection =
 
     Raises
     ------
-    ToolkitError : nothing selected, a pattern that matches nothing, or a parameter that cannot be generated
+    ToolkitError : nothing selected, a pattern that matches nothing, a parameter that cannot be generated, or a lazy module
     """
+    lazy = next((name for name, held in (*module.named_parameters(), *module.named_buffers()) if is_lazy(held)), None)
+    if lazy is not None:
+        raise ToolkitError(f"'{lazy}' has no shape yet (lazy module): run the module once on data, then hypernetize it")
     slots = _all_slots(module, module.named_parameters(remove_duplicate=False))
     if not slots:
         raise ToolkitError(f"{type(module).__name__} has no parameters: there is nothing to generate")
@@ -115,8 +118,6 @@ def _hits(rule: object, slot: Slot) -> bool:
 
 def _check_generatable(slot: Slot) -> None:
     tensor = slot.tensor
-    if is_lazy(tensor):
-        raise ToolkitError(f"parameter '{slot.name}' has no shape yet (lazy module): run the module once on data, then hypernetize it")
     if tensor.is_complex():
         raise ToolkitError(f"parameter '{slot.name}' is {_short(tensor.dtype)}: complex numbers cannot be generated; exclude='{slot.name}'")
     if not tensor.is_floating_point():

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from netloom.errors import ToolkitError
 from netloom.toolkit.chain import find_chain
@@ -68,9 +67,6 @@ def hypernetize(
     """
     if not isinstance(module, nn.Module):
         raise ToolkitError(f"hypernetize takes a torch.nn.Module, not {type(module).__name__}")
-    lazy = next((name for name, held in (*module.named_parameters(), *module.named_buffers()) if is_lazy(held)), None)
-    if lazy is not None:
-        raise ToolkitError(f"'{lazy}' has no shape yet (lazy module): run the module once on data, then hypernetize it")
     if path not in PATHS:
         raise ToolkitError(f"path = {path!r}: must be one of {', '.join(PATHS)}")
     return Target(module, find_slots(module, select, exclude), buffer_slots(module, task_buffers), path, check)
@@ -89,7 +85,7 @@ class Target(nn.Module):
         self.wanted, self.check = wanted, check
         self.plan: Plan | None = None
         self.plans: dict[Any, Plan] = {}
-        self.writes = any(True for _ in module.buffers())
+        self.owners = [owner for owner in module.modules() if owner._buffers]  # looked for once: a call is short
         self.held = (module,)  # nn.Module's own way to ``self.module`` is slow
         self.kept = Kept()
         self.chain = find_chain(module, slots) if wanted in ("auto", "fused") else None
@@ -150,7 +146,7 @@ class Target(nn.Module):
         elif single and chain is None and kept.lendable is None:
             kept.lendable = lendable(self.slots, parameters)
         check = self.check and not kept.sound
-        if check and (known or self.writes):  # seen again: looked at once, not at each call; NaN would spoil the module's buffers
+        if check and (known or self.owners):  # seen again: looked at once, not at each call; NaN would spoil the module's buffers
             check_finite(parameters)
             kept.sound = known
         module = self.held[0]
@@ -160,7 +156,7 @@ class Target(nn.Module):
         else:
             call = Call(module, self.slots, self.buffer_slots, parameters, buffers or {}, args, kwargs, tasks, kept.lendable)
             plan = _SINGLE if single else self._plan(call)
-            before = Snapshot(module) if self.writes and module.training else None
+            before = Snapshot(self.owners) if self.owners and module.training else None
             try:
                 out = _taken(module, _RUN[plan.path], call, plan)
             except BaseException:
@@ -168,7 +164,7 @@ class Target(nn.Module):
                     before.restore()
                 raise
         self.__dict__["plan"] = plan  # not through nn.Module's own, slow way
-        if check and not known and not self.writes and not looks_finite(out):
+        if check and not known and not self.owners and not looks_finite(out):
             check_finite(parameters)
         return out
 

@@ -38,14 +38,15 @@ def make_plan(call: Call, wanted: str) -> Plan:
 
     ``wanted`` is "auto" or the path that must be taken; ToolkitError says why it cannot.
     """
-    snapshot = Snapshot(call.module)
+    snapshot = Snapshot(call.module.modules())
     with _tried(call, snapshot) as tried:
         checked = sorted({0, call.tasks // 2, call.tasks - 1})
         try:
             truth = {b: tree_flatten(run_one(tried, b)) for b in checked}
         except COMPLAINTS as error:
             raise ToolkitError(f"{type(call.module).__name__} cannot take this input: {first_line(error)}") from error
-        if not _says_something(truth) and wanted == "auto":
+        proven = _says_something(truth)
+        if not proven and wanted == "auto":
             return Plan("loop", "no rows, or no finite number, to compare another path by", proven=False)
         changed = snapshot.changed(call.buffer_slots.values())
         why = []
@@ -53,7 +54,7 @@ def make_plan(call: Call, wanted: str) -> Plan:
             why.append(f"the module changes its buffer '{changed}' in place, which the tasks share")
         if wanted in ("auto", "fused") and not changed:
             try:
-                return _try_fused(tried, truth, snapshot)
+                return replace(_try_fused(tried, truth, snapshot), proven=proven)
             except (NotFusable, Mismatch) as error:
                 why.append(f"not fused: {error}")
         if wanted in ("auto", "vmap") and not changed:
@@ -161,12 +162,12 @@ class _NoReading(TorchFunctionMode):
 
 
 class Snapshot:
-    """The module's buffers as they were."""
+    """Buffers as they were, of all ``owners`` that have some."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, owners: Iterable[nn.Module]) -> None:
         self.held = [
             (owner, name, tensor, tensor.clone())
-            for owner in module.modules()
+            for owner in owners
             for name, tensor in owner._buffers.items()
             if tensor is not None
         ]

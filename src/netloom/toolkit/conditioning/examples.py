@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from netloom.errors import ToolkitError
 from netloom.toolkit.attend import attend
-from netloom.toolkit.conditioning.mlp import check_numbers, mlp
+from netloom.toolkit.check import check_numbers
+from netloom.toolkit.conditioning.mlp import mlp
 
 __all__ = ["AttentionSet", "DeepSet"]
 
@@ -106,7 +107,8 @@ class Attend(nn.Module):
 def _joined(read: DeepSet | AttentionSet, x: Tensor, y: Tensor, mask: Tensor | None) -> Tensor:
     like = next(read.parameters())
     check_numbers("x", x, "B, n, inputs", read.inputs, like)
-    check_numbers("y", y.to(x.dtype) if isinstance(y, Tensor) else y, "B, n, targets", read.targets, like)
+    y = y.to(x.dtype) if isinstance(y, Tensor) else y  # classes are whole numbers
+    check_numbers("y", y, "B, n, targets", read.targets, like)
     if x.shape[:2] != y.shape[:2]:
         raise ToolkitError(f"examples must be x (B, n, inputs) and y (B, n, targets), not {tuple(x.shape)} and {tuple(y.shape)}")
     if mask is not None and (not isinstance(mask, Tensor) or mask.dtype != torch.bool):
@@ -117,4 +119,4 @@ def _joined(read: DeepSet | AttentionSet, x: Tensor, y: Tensor, mask: Tensor | N
         raise ToolkitError(f"mask has shape {tuple(mask.shape)}, but must be {tuple(x.shape[:2])}")
     if x.shape[1] == 0 or (mask is not None and not bool(mask.any(1).all())):
         raise ToolkitError("a task without examples has no condition; give each at least one")
-    return torch.cat([x, y.to(x.dtype)], -1)
+    return torch.cat([x, y], -1)

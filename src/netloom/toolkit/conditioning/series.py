@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from netloom.errors import ToolkitError
-from netloom.toolkit.conditioning.mlp import check_numbers, mlp
+from netloom.toolkit.check import check_numbers
+from netloom.toolkit.conditioning.mlp import mlp
 
 __all__ = ["Series"]
 

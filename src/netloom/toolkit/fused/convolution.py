@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from netloom.toolkit.fused.lent import Lent, NotFusable
 
-__all__ = ["channels_last", "convolution", "convolve", "few_channels", "fold", "in_eights", "unfold"]
+__all__ = ["channels_last", "convolution", "convolve", "few_channels", "from_groups", "in_eights", "to_groups"]
 
 _CONVOLVE: dict[type, Any] = {nn.Conv1d: F.conv1d, nn.Conv2d: F.conv2d, nn.Conv3d: F.conv3d}
 _FEW = 16
@@ -29,7 +29,7 @@ def in_eights(layer: nn.Module | None) -> bool:
     return isinstance(layer, nn.Conv2d) and not layer.in_channels % (8 * layer.groups) and not layer.out_channels % (8 * layer.groups)
 
 
-def fold(x: Tensor, last: bool) -> Tensor:
+def to_groups(x: Tensor, last: bool) -> Tensor:
     """(B, n, C, ...) -> (n, B * C, ...); ``last``: an image's channels side by side in memory"""
     B, n, C, *size = x.shape
     if B == 1:
@@ -47,7 +47,7 @@ def channels_last(x: Tensor) -> Tensor:
         return x
 
 
-def unfold(x: Tensor, B: int) -> Tensor:
+def from_groups(x: Tensor, B: int) -> Tensor:
     """(n, B * C, ...) -> (B, n, C, ...); gradients come back in the order in memory that x has: two orders in one operator are slow"""
     n, channels, *size = x.shape
     if B == 1:
@@ -74,7 +74,7 @@ def convolution(lent: Lent, input: Tensor) -> Tensor:
     weight = lent.weight("weight")
     assert weight is not None
     last = lent.last and few_channels(layer) and input.device.type == "cpu"
-    y = unfold(convolve(layer, fold(lent.split(input), last), weight, lent.weight("bias")), B)  # (B, n, out, ...)
+    y = from_groups(convolve(layer, to_groups(lent.split(input), last), weight, lent.weight("bias")), B)  # (B, n, out, ...)
     if last:
         return y.permute(0, 1, 3, 4, 2).reshape(-1, *y.shape[3:], y.shape[2]).permute(0, 3, 1, 2)
     return y.flatten(0, 1)
