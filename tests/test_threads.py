@@ -1,5 +1,8 @@
 """Work side by side: the same results in the same order, one thread each, and everything as it was afterwards."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -89,7 +92,7 @@ def test_an_error_ends_the_rest_and_is_the_callers(allowed, bad):
 
 
 @pytest.mark.parametrize("allowed", [2], indirect=True)
-def test_who_leaves_last_gives_the_threads_of_blas_back(allowed):
+def test_blas_is_given_back_though_another_thread_is_inside(allowed):
     limits = blas()
     with one_thread() as outside:
         assert outside == 2 and torch.get_num_threads() == 1 and set(blas()) == {1}
@@ -108,6 +111,44 @@ def test_who_leaves_last_gives_the_threads_of_blas_back(allowed):
     left.set()
     thread.join()
     assert blas() == limits
+
+
+USERS = """
+import threading
+import torch
+from threadpoolctl import threadpool_info
+from netloom.threads import one_thread
+
+first_in, second_in, first_out, second_out = (threading.Event() for _ in range(4))
+
+def first():
+    with one_thread():
+        first_in.set()
+        assert second_in.wait(60)
+    first_out.set()
+    assert second_out.wait(60)  # this thread is still there when the other leaves
+
+def second():
+    assert first_in.wait(60)
+    with one_thread():
+        second_in.set()
+        assert first_out.wait(60)
+    print(*{library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"})
+    second_out.set()
+
+torch.set_num_threads(2)
+threads = [threading.Thread(target=work) for work in (first, second)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_threads_of_a_user_leave_blas_as_it_was():
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
+    run = subprocess.run([sys.executable, "-c", USERS], capture_output=True, text=True, env=environment, check=True)
+    assert run.stdout.split() == ["2"]
 
 
 @pytest.mark.parametrize("allowed", [1, 2], indirect=True)

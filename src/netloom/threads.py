@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, partial
 from threading import Lock
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from threadpoolctl import ThreadpoolController
@@ -32,15 +32,14 @@ def in_turn(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
 def one_thread() -> Iterator[int]:
     """torch and BLAS compute on one thread inside; gives how many torch may use outside."""
     allowed = torch.get_num_threads()
-    _Blas.limit()
-    if allowed > 1:
-        torch.set_num_threads(1)
-    try:
-        yield allowed
-    finally:
+    with _blas_held_back():
         if allowed > 1:
-            torch.set_num_threads(allowed)  # this thread's own number, and what later threads begin with
-        _Blas.free()
+            torch.set_num_threads(1)
+        try:
+            yield allowed
+        finally:
+            if allowed > 1:
+                torch.set_num_threads(allowed)  # this thread's own number, and what later threads begin with
 
 
 @contextmanager
@@ -81,29 +80,25 @@ def _shared(pool: ThreadPoolExecutor, work: Callable[[T], R], items: Sequence[T]
             future.cancel()
 
 
-class _Blas:
-    """The one limit of numpy's and scipy's BLAS, which holds for all threads: whoever comes first sets it, who goes last takes it away."""
+_HOLDING = Lock()
 
-    lock = Lock()
-    inside = 0
-    held: Any = None
 
-    @classmethod
-    def limit(cls) -> None:
-        with cls.lock:
-            if not cls.inside:
-                cls.held = _controller().limit(limits=1, user_api="blas")
-            cls.inside += 1
-
-    @classmethod
-    def free(cls) -> None:
-        with cls.lock:
-            cls.inside -= 1
-            if not cls.inside:
-                cls.held.restore_original_limits()
+@contextmanager
+def _blas_held_back() -> Iterator[None]:
+    """BLAS has one limit for all threads: who comes first sets it and takes it away, others meanwhile leave it alone. One who stays longer
+    computes on more threads from then on: that is slower, but in the end the limit is what it was.
+    """
+    if not _HOLDING.acquire(blocking=False):
+        yield
+        return
+    try:
+        with _controller().limit(limits=1):
+            yield
+    finally:
+        _HOLDING.release()
 
 
 @cache
 def _controller() -> ThreadpoolController:
     """Looking for libraries takes milliseconds; those of numpy and scipy are there once netloom is."""
-    return ThreadpoolController()
+    return ThreadpoolController().select(user_api="blas")

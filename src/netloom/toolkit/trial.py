@@ -166,10 +166,7 @@ class Snapshot:
 
     def __init__(self, owners: Iterable[nn.Module]) -> None:
         self.held = [
-            (owner, name, tensor, tensor.clone())
-            for owner in owners
-            for name, tensor in owner._buffers.items()
-            if tensor is not None
+            (owner, name, tensor, tensor.clone()) for owner in owners for name, tensor in owner._buffers.items() if tensor is not None
         ]
 
     def restore(self) -> None:
