@@ -1,7 +1,7 @@
 """Small matrices on several cores: each computed by one thread, several of them side by side.
 
-Two threads for one small product wait for each other longer than they compute: weaving, refining and fitting took 1.3 to 3 times as long
-on two as on one. So each piece of work has one thread, and pieces that do not need each other run at once.
+Two threads for one small product wait for each other longer than they compute: weaving and fitting took 1.2 to 2.5 times as long on two
+as on one (docs/decisions/0090). So each piece of work has one thread, and pieces that do not need each other run at once.
 """
 
 from __future__ import annotations
