@@ -67,6 +67,67 @@ def test_other_tensors_names_and_types_are_noticed(again):
         target(parameters | {"2.bias": parameters["2.bias"].float()}, torch.cat([x, x]))
 
 
+def renewed(parameters):
+    """Tensors like those of the last calls, as a generator makes them for each."""
+    return {name: tensor + 1 for name, tensor in parameters.items()}
+
+
+def test_new_tensors_like_the_last_are_compared_alone(again, monkeypatch):
+    target, parameters, x = again
+    monkeypatch.setattr("netloom.toolkit.target.check_tensors", None)  # would fail if it were called
+    for _ in range(2):
+        parameters = renewed(parameters)
+        torch.testing.assert_close(target(parameters, x), truth(target, parameters, x))
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda tensor: tensor[0], "the first dimension is the tasks"),
+        (lambda tensor: tensor[:, :-1], "has shape"),
+        (lambda tensor: torch.cat([tensor, tensor]), "tasks"),
+        (lambda tensor: tensor.half(), "is float16"),
+        (lambda tensor: tensor.to("meta"), "is on meta"),
+        (lambda tensor: tensor.numpy(), "must be a tensor"),
+        (lambda tensor: None, "must be a tensor"),
+    ],
+)
+@pytest.mark.parametrize("name", ["0.weight", "0.bias", "2.bias"])
+def test_new_tensors_unlike_the_last_are_noticed(again, name, change, message):
+    target, parameters, x = again
+    new = renewed(parameters)
+    with pytest.raises(ToolkitError, match=message):
+        target(new | {name: change(new[name])}, x)
+    torch.testing.assert_close(target(new, x), truth(target, new, x))
+
+
+def test_another_number_of_tasks_that_fails_is_forgotten(again):
+    target, parameters, x = again
+    twice = {name: torch.cat([tensor, tensor]) for name, tensor in parameters.items()}
+    with pytest.raises(ToolkitError, match="first dimension must be the"):
+        target(twice, x)
+    torch.testing.assert_close(target(parameters, x), truth(target, parameters, x))
+    with pytest.raises(ToolkitError, match="first dimension must be the"):
+        target(parameters, torch.cat([x, x]))
+
+
+@pytest.mark.parametrize("at", [0, 2])
+def test_a_layer_that_got_other_weights_is_noticed(again, at):
+    target, parameters, x = again
+    target.module[at].weight = nn.Parameter(torch.zeros(7, 7))
+    with pytest.raises(ToolkitError, match=f"'{at}.weight' has shape"):
+        target(renewed(parameters), x)
+
+
+def test_a_module_that_was_moved_is_noticed_by_new_tensors(again):
+    target, parameters, x = again
+    target.double()
+    with pytest.raises(ToolkitError, match="is float32, but the module's is float64"):
+        target(renewed(parameters), x)
+    new = {name: tensor.double() for name, tensor in parameters.items()}
+    torch.testing.assert_close(target(new, x.double()), truth(target, new, x.double()))
+
+
 def test_a_module_that_was_moved_is_noticed(again):
     target, parameters, x = again
     target.double()

@@ -1,7 +1,7 @@
-"""What was found out about the weights of the last call, for as long as the next calls bring the same tensors, unchanged.
+"""What was found out about the weights of the last call, for as long as the next calls bring the same tensors, unchanged, or their like.
 
-One network that is generated once and applied many times is then checked once. In training every call brings new tensors: nothing is
-remembered, so nothing is spent on it.
+One network that is generated once and applied many times is then checked once. In training every call brings new tensors: of those only
+the shapes and types are remembered, which are quicker to compare than to check.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ __all__ = ["Kept"]
 class Kept:
     """Tensors are known by identity and by torch's count of their changes in place (which ``.data`` goes around)."""
 
-    __slots__ = ("candidate", "dtype", "first", "known", "lendable", "sound", "tasks")
+    __slots__ = ("alike", "candidate", "dtype", "first", "known", "lendable", "sound", "tasks")
 
     def __init__(self) -> None:
+        self.alike: list[tuple[str, dict[str, Tensor], str, Tensor, tuple[int, ...], torch.device]] = []  # see `like`
         self.known: list[tuple[str, Any, int]] = []  # name, weak reference, count of changes
         self.lendable: list[tuple[Slot, Tensor]] | None = None  # of one task: the weights without their first dimension
         self.sound = False  # whether all numbers were looked at and are finite
@@ -42,10 +43,32 @@ class Kept:
                 return False
         return self.first.tensor.dtype is self.dtype  # the module may have been moved
 
-    def keep(self, slots: Mapping[str, Slot], given: Mapping[str, Tensor], tasks: int) -> None:
-        """Remember tensors that come for the second time and that no gradient flows to; of others nothing: they are let go."""
-        self.tasks, self.sound, self.lendable, self.known = tasks, False, None, []
+    def like(self, given: Mapping[str, Tensor]) -> bool:
+        """Whether these have names, shapes, types and devices of the last call's tensors, and the module's own are the same objects."""
+        alike = self.alike
+        if type(given) is not dict or len(given) != len(alike):
+            return False
+        for name, held, attribute, own, shape, device in alike:
+            tensor = given.get(name)
+            if not (
+                isinstance(tensor, Tensor)
+                and tensor.shape == shape
+                and tensor.device == device
+                and tensor.dtype is own.dtype
+                and held.get(attribute) is own
+            ):
+                return False
+        return bool(alike) and own.device == device and own.shape == shape[1:]  # as the last, so the others: modules are moved as a whole
+
+    def liken(self, slots: Mapping[str, Slot], given: Mapping[str, Tensor], tasks: int) -> None:
+        """Remember what these tensors, which were checked, are like."""
+        self.tasks, self.known = tasks, []
         self.first = next(iter(slots.values()))
+        self.alike = [(name, *slot.held[0], slot.tensor, given[name].shape, given[name].device) for name, slot in slots.items()]
+
+    def keep(self, slots: Mapping[str, Slot], given: Mapping[str, Tensor]) -> None:
+        """Remember tensors that come for the second time and that no gradient flows to; of others only what they are like."""
+        self.sound, self.lendable, self.known = False, None, []
         first = given[self.first.name]
         if self.candidate is None or self.candidate() is not first:
             self.candidate = ref(first)

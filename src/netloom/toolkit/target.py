@@ -135,14 +135,16 @@ class Target(nn.Module):
         """
         kept = self.kept
         known = kept.has(parameters)
-        tasks = kept.tasks if known else check_tensors(self.slots, parameters)
+        if not (known or kept.like(parameters)):
+            kept.liken(self.slots, parameters, check_tensors(self.slots, parameters))
+        tasks = kept.tasks
         if buffers or self.buffer_slots:
             self._check_buffers(buffers, tasks)
         check_inputs(tasks, args, kwargs)
         chain = self.chain if self.chain is not None and self.chain.takes(args, kwargs) else None
         single = tasks == 1 and self.wanted == "auto"
         if not known:
-            kept.keep(self.slots, parameters, tasks)
+            kept.keep(self.slots, parameters)
         elif single and chain is None and kept.lendable is None:
             kept.lendable = lendable(self.slots, parameters)
         check = self.check and not kept.sound
