@@ -3,6 +3,7 @@
     python benchmarks/toolkit_speed.py            # writes results/toolkit_speed.csv and results/toolkit_generators.csv
 
 Ratios are medians over rounds in which both sides run one after the other: on a shared machine only those mean something. One thread.
+Each side is called several times in a row; "a call at a time" shows single calls too, which find the caches full of the other's numbers.
 """
 
 import os
@@ -25,7 +26,7 @@ from netloom.toolkit import hypernetize
 from netloom.toolkit.generators import GENERATORS
 
 RESULTS = Path(__file__).parent / "results"
-B, ROWS = 64, 10
+B, ROWS, CALLS = 64, 10, 10
 
 TARGETS = {  # name: (module, shape of one row)
     "mlp 1-40-40-1": (lambda: nn.Sequential(nn.Linear(1, 40), nn.ReLU(), nn.Linear(40, 40), nn.ReLU(), nn.Linear(40, 1)), (1,)),
@@ -57,15 +58,16 @@ TARGETS = {  # name: (module, shape of one row)
 }
 
 
-def paired(one, other, rounds: int) -> tuple[float, float, list[float]]:
-    """Median process seconds of each and the quartiles of the ratios other / one, alternating."""
+def paired(one, other, rounds: int, calls: int) -> tuple[float, float, list[float]]:
+    """Median process seconds of a call of each and the quartiles of the ratios other / one, so many calls of each in turn."""
     one(), other()
     ones, others = [], []
     for _ in range(rounds):
         for call, taken in ((one, ones), (other, others)):
             began = time.process_time()
-            call()
-            taken.append(time.process_time() - began)
+            for _ in range(calls):
+                call()
+            taken.append((time.process_time() - began) / calls)
     return statistics.median(ones), statistics.median(others), statistics.quantiles([b / a for a, b in zip(ones, others, strict=True)])
 
 
@@ -73,7 +75,7 @@ def first(out):
     return out[0] if isinstance(out, tuple) else out
 
 
-def batched(name: str, gradients: bool, rounds: int) -> dict[str, object]:
+def batched(name: str, gradients: bool, calls: int, rounds: int) -> dict[str, object]:
     """One call for 64 tasks beside a loop of plain modules that hold the same weights."""
     make, shape = TARGETS[name]
     module = make()
@@ -99,9 +101,9 @@ def batched(name: str, gradients: bool, rounds: int) -> dict[str, object]:
                 torch.autograd.grad(out, list(one.parameters()), back[b])
 
     with torch.set_grad_enabled(gradients):
-        fast, slow, ratios = paired(together, loop, rounds)
+        fast, slow, ratios = paired(together, loop, rounds, calls)
     return dict(
-        what="batched",
+        what="batched" if calls > 1 else "batched, a call at a time",
         target=name,
         tasks=B,
         rows=ROWS,
@@ -115,7 +117,7 @@ def batched(name: str, gradients: bool, rounds: int) -> dict[str, object]:
 
 
 def overhead(name: str, rows: int, gradients: bool, new: bool, rounds: int) -> dict[str, object]:
-    """One task through the target beside the bare module; 20 calls per timing. ``new``: every call brings other weights than the last."""
+    """One task through the target beside the bare module. ``new``: every call brings other weights than the last."""
     make, shape = TARGETS[name]
     module = make()
     target = hypernetize(module)
@@ -124,20 +126,19 @@ def overhead(name: str, rows: int, gradients: bool, new: bool, rounds: int) -> d
     back = torch.randn_like(first(target(networks[0], x)))
 
     def ours():
-        for i in range(20):
-            parameters = networks[i % len(networks)]
+        for parameters in networks:
             out = first(target(parameters, x))
             if gradients:
                 torch.autograd.grad(out, list(parameters.values()), back)
 
     def bare():
-        for _ in range(20):
+        for _ in networks:
             out = first(module(x[0]))
             if gradients:
                 torch.autograd.grad(out, list(module.parameters()), back[0])
 
     with torch.set_grad_enabled(gradients):
-        plain, lent, ratios = paired(bare, ours, rounds)
+        plain, lent, ratios = paired(bare, ours, rounds, 2 * CALLS // len(networks))
     return dict(
         what="one task, new weights at each call" if new else "one task, the same weights again",
         target=name,
@@ -145,8 +146,8 @@ def overhead(name: str, rows: int, gradients: bool, new: bool, rounds: int) -> d
         rows=rows,
         gradients=gradients,
         path=target.path,
-        ours_us=round(lent / 20 * 1e6),
-        other_us=round(plain / 20 * 1e6),
+        ours_us=round(lent / len(networks) * 1e6),
+        other_us=round(plain / len(networks) * 1e6),
         ratio=f"{ratios[1]:.2f}",
         quartiles=f"{ratios[0]:.2f} to {ratios[2]:.2f}",
     )
@@ -224,7 +225,7 @@ def main() -> None:
     torch.manual_seed(0)
     torch.zeros(6_000_000)  # as in a program that has loaded data: once so much was freed, glibc keeps freed memory for the next call
     if options.only != "generators":
-        rows = [batched(name, gradients, options.rounds) for name in TARGETS for gradients in (False, True)]
+        rows = [batched(name, gradients, calls, options.rounds) for calls in (CALLS, 1) for name in TARGETS for gradients in (False, True)]
         kinds = ((False, False), (False, True), (True, True))  # gradients, new weights
         sizes = [(name, count, *kind) for name in list(TARGETS)[:4] for count in (10, 256) for kind in kinds]
         write(options.out / "toolkit_speed.csv", rows + [overhead(*size, options.rounds) for size in sizes])

@@ -112,6 +112,15 @@ def test_another_number_of_tasks_that_fails_is_forgotten(again):
 
 
 @pytest.mark.parametrize("at", [0, 2])
+@pytest.mark.parametrize("to, message", [(torch.float64, "the module's is float64"), ("meta", "the module on meta")])
+def test_a_part_that_was_moved_is_noticed(again, at, to, message):
+    target, parameters, x = again
+    target.module[at].to(to)
+    with pytest.raises(ToolkitError, match=message):
+        target(renewed(parameters), x)
+
+
+@pytest.mark.parametrize("at", [0, 2])
 def test_a_layer_that_got_other_weights_is_noticed(again, at):
     target, parameters, x = again
     target.module[at].weight = nn.Parameter(torch.zeros(7, 7))

@@ -68,14 +68,20 @@ class Chain:
         """Outputs of inputs x, both with the tasks first."""
         B = x.shape[0]
         if self.channels is not None:
-            x = to_groups(x, self.last and x.device.type == "cpu")
+            x = to_groups(x, B > 1 and self.last and x.device.type == "cpu")
         for run, layer, weight, bias in self.steps:
             if layer is None:
                 x = run(x)
             elif weight is None and bias is None:
                 x = run(layer, x, B)
             else:
-                x = run(layer, x, _of_all(layer, "weight", weight, parameters, B), _of_all(layer, "bias", bias, parameters, B))
+                shared = layer._parameters
+                x = run(
+                    layer,
+                    x,
+                    _of_all(shared["weight"], B) if weight is None else parameters[weight],
+                    _of_all(shared["bias"], B) if bias is None else parameters[bias],
+                )
         return x
 
 
@@ -100,11 +106,8 @@ def _rows(layer: nn.Module, x: Tensor, B: int) -> Tensor:
     return x.flatten(1).unsqueeze(0) if B == 1 else _images(layer, x, B).flatten(2)
 
 
-def _of_all(layer: nn.Module, attribute: str, name: str | None, parameters: Mapping[str, Tensor], B: int) -> Any:
-    """The weight (B, *shape) of every task: generated, or the layer's own, or None where it has none."""
-    if name is not None:
-        return parameters[name]
-    own = layer._parameters[attribute]
+def _of_all(own: Tensor | None, B: int) -> Tensor | None:
+    """A layer's own weight for every task: (B, *shape); None where it has none."""
     return None if own is None else own.expand(B, *own.shape)
 
 

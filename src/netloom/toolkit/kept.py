@@ -24,7 +24,7 @@ class Kept:
     __slots__ = ("alike", "candidate", "dtype", "first", "known", "lendable", "sound", "tasks")
 
     def __init__(self) -> None:
-        self.alike: list[tuple[str, dict[str, Tensor], str, Tensor, tuple[int, ...], torch.device]] = []  # see `like`
+        self.alike: list[tuple[str, dict[str, Tensor], str, Tensor, tuple[int, ...]]] = []  # see `like`
         self.known: list[tuple[str, Any, int]] = []  # name, weak reference, count of changes
         self.lendable: list[tuple[Slot, Tensor]] | None = None  # of one task: the weights without their first dimension
         self.sound = False  # whether all numbers were looked at and are finite
@@ -44,27 +44,27 @@ class Kept:
         return self.first.tensor.dtype is self.dtype  # the module may have been moved
 
     def like(self, given: Mapping[str, Tensor]) -> bool:
-        """Whether these have names, shapes, types and devices of the last call's tensors, and the module's own are the same objects."""
+        """Whether these have names and shapes of the last call's tensors, and types and devices of the module's own, still the same ones."""
         alike = self.alike
         if type(given) is not dict or len(given) != len(alike):
             return False
-        for name, held, attribute, own, shape, device in alike:
+        for name, held, attribute, own, shape in alike:
             tensor = given.get(name)
             if not (
                 isinstance(tensor, Tensor)
                 and tensor.shape == shape
-                and tensor.device == device
                 and tensor.dtype is own.dtype
+                and tensor.device == own.device
                 and held.get(attribute) is own
             ):
                 return False
-        return bool(alike) and own.device == device and own.shape == shape[1:]  # as the last, so the others: modules are moved as a whole
+        return bool(alike)
 
     def liken(self, slots: Mapping[str, Slot], given: Mapping[str, Tensor], tasks: int) -> None:
         """Remember what these tensors, which were checked, are like."""
         self.tasks, self.known = tasks, []
         self.first = next(iter(slots.values()))
-        self.alike = [(name, *slot.held[0], slot.tensor, given[name].shape, given[name].device) for name, slot in slots.items()]
+        self.alike = [(name, *slot.held[0], slot.tensor, given[name].shape) for name, slot in slots.items()]
 
     def keep(self, slots: Mapping[str, Slot], given: Mapping[str, Tensor]) -> None:
         """Remember tensors that come for the second time and that no gradient flows to; of others only what they are like."""
