@@ -44,7 +44,7 @@ class Kept:
         return self.first.tensor.dtype is self.dtype  # the module may have been moved
 
     def like(self, given: Mapping[str, Tensor]) -> bool:
-        """Whether these have names and shapes of the last call's tensors, and types and devices of the module's own, still the same ones."""
+        """Whether these have names and shapes of the last call's tensors, and types and devices of the module's own, still the same."""
         alike = self.alike
         if type(given) is not dict or len(given) != len(alike):
             return False
