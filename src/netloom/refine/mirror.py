@@ -1,5 +1,7 @@
 """Woven networks as one batch of tensors whose gradients are well behaved, and back: B networks, padded to a common shape.
 
+Layers that are mostly zeros (cuts, rules) are `links`; all others stand side by side in dense matrices.
+
 Features of views and neurons are standardised by their training rows, and every weight is ``woven + move / sqrt(fan in)`` (the neural
 tangent parametrisation of Jacot et al. 2018, which RealMLP, Holzmueller et al. 2024, uses): one learning rate then fits all tables and
 layers, and decaying ``move`` pulls towards the woven network, not towards zero (L2-SP, Li et al. 2018).
@@ -14,12 +16,34 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from netloom.refine.links import Links, level_of
 from netloom.target.weights import Layer, Weights, is_sparse, read_rows
 
 __all__ = ["Mirror", "view_features"]
 
 LARGEST_HALF = 6e4  # hidden weights are kept in half precision
+MOVED = ("reading", "onto", "link", "bias", "readout", "intercept")
 FLAT = 2e-2  # features that vary less than this are not blown up, as in the families' own scaling
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """Where neurons stand in the batch: those of depth k from ``edges[k]`` to ``edges[k + 1]``, first the dense ones, which are also
+    numbered by themselves (``place`` (H,), from ``dense[k]`` on), then those that are linked.
+    """
+
+    P: int  # features of views
+    edges: list[int]
+    dense: list[int]
+    place: np.ndarray
+
+    @property
+    def H(self) -> int:  # noqa: N802
+        return self.edges[-1]
+
+    def middle_of(self, k: int) -> int:
+        """Where the linked neurons of depth k begin."""
+        return self.edges[k] + self.dense[k + 1] - self.dense[k]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +51,23 @@ class Plan:
     """Where the neurons of one network stand in the batch, and the scale of every feature."""
 
     weights: Weights
+    linked: tuple[bool, ...]  # of each layer
     offsets: np.ndarray  # first feature of each view
     slots: tuple[np.ndarray, ...]  # of each layer's neurons
     mean: np.ndarray  # (P,) of view features
     scale: np.ndarray  # (P,)
     middle: np.ndarray  # (H,) mean of each neuron in units of its own scale
     size: np.ndarray  # (H,)
+
+    def reads(self, t: int) -> np.ndarray:
+        """The view features that layer t reads."""
+        at = int(self.offsets[self.weights.layers[t].view])
+        return np.arange(at, at + len(self.weights.layers[t].weight))
+
+    def before(self, t: int) -> np.ndarray:
+        """The neurons that layer t reads."""
+        earlier = self.weights.layers[t].earlier
+        return np.concatenate([self.slots[e] for e in earlier]) if earlier else np.zeros(0, dtype=int)
 
 
 class Mirror(nn.Module):
@@ -49,24 +84,26 @@ class Mirror(nn.Module):
 
     def __init__(self, networks: Sequence[Weights], features: Sequence[np.ndarray], gains: Sequence[float] | None = None) -> None:
         super().__init__()
-        depths = [_depths(w) for w in networks]
-        levels = max((max(d, default=-1) + 1 for d in depths), default=0)
-        widths = [max(sum(w.layers[t].width for t in range(len(d)) if d[t] == level) for w, d in zip(networks, depths, strict=True))
-                  for level in range(levels)]  # fmt: skip
-        self.edges = [0, *np.cumsum(widths).astype(int).tolist()]
-        P, H, O = max(f.shape[1] for f in features), self.edges[-1], networks[0].readout.shape[1]  # noqa: E741
-        self.P, self.H = P, H
-        self.plans = [_plan(w, d, self.edges, f) for w, d, f in zip(networks, depths, features, strict=True)]
-        stacked = [_standardised(plan, P, H) for plan in self.plans]
-        for name in ("reading", "onto", "bias", "readout", "intercept"):
+        self.frame = frame = _frame(networks, max(f.shape[1] for f in features))
+        self.P, self.H, self.outputs = frame.P, frame.H, networks[0].readout.shape[1]
+        self.plans = [_plan(w, frame, f) for w, f in zip(networks, features, strict=True)]
+        self.links = [_links_of(plan, frame) for plan in self.plans]
+        self.levels = [
+            level_of(self.links, frame.middle_of(k), stop, frame.P + start)
+            for k, (start, stop) in enumerate(zip(frame.edges[:-1], frame.edges[1:], strict=True))
+        ]
+        stacked = [_standardised(plan, frame) for plan in self.plans]
+        most = max(len(links.target) for links in self.links)
+        for one, links in zip(stacked, self.links, strict=True):
+            one |= {"link": _fill(links.weight, most, 0.0), "link live": _fill(links.gain, most, 0.0)}
+        speeds = [1.0] * len(stacked) if gains is None else gains
+        for name in MOVED:
             first = torch.stack([torch.as_tensor(s[name], dtype=torch.float32) for s in stacked])
-            speeds = [1.0] * len(stacked) if gains is None else gains
             live = torch.stack([torch.as_tensor(s[f"{name} live"] * g, dtype=torch.float32) for s, g in zip(stacked, speeds, strict=True)])
             self.register_buffer(f"{name}_woven", first)
             self.register_buffer(f"{name}_gain", live)  # 1 / sqrt(fan in); 0 where there is no weight
             setattr(self, name, nn.Parameter(torch.zeros_like(first)))
-        self.register_buffer("middle", torch.stack([torch.as_tensor(_fill(p.middle, H, 0.0), dtype=torch.float32) for p in self.plans]))
-        self.outputs = O
+        self.register_buffer("middle", torch.stack([torch.as_tensor(p.middle, dtype=torch.float32) for p in self.plans]))
 
     def weight_of(self, name: str) -> Tensor:
         """The weights in standardised units: woven plus moved."""
@@ -84,15 +121,23 @@ class Mirror(nn.Module):
         outputs = torch.baddbmm(self.weight_of("intercept")[:, None], S, self.weight_of("readout")[:, : self.P])
         if not self.H:
             return outputs
-        onto = self.weight_of("onto")
-        pre = torch.baddbmm(self.weight_of("bias")[:, None], S, self.weight_of("reading"))  # (B, m, H)
+        reading, onto, bias, link = (self.weight_of(name) for name in ("reading", "onto", "bias", "link"))
+        edges, dense = self.frame.edges, self.frame.dense
+        direct = S @ reading  # (B, m, dense neurons)
         hidden: list[Tensor] = []
-        for start, stop in zip(self.edges[:-1], self.edges[1:], strict=True):
-            a = pre[:, :, start:stop]
-            if start:
-                a = a + torch.cat(hidden, -1) @ onto[:, :start, start:stop]
+        among: list[Tensor] = []  # the dense ones of these
+        for k, level in enumerate(self.levels):
+            start, between, stop = edges[k], self.frame.middle_of(k), edges[k + 1]
+            parts = []
+            if between > start:
+                a = direct[:, :, dense[k] : dense[k + 1]]
+                parts.append(a + torch.cat(among, -1) @ onto[:, : dense[k], dense[k] : dense[k + 1]] if dense[k] else a)
+            if stop > between:
+                parts.append(level.sums(link, torch.cat([x.mT for x in (S, *hidden)], 1)).mT)
+            a = torch.cat(parts, -1) + bias[:, None, start:stop]
             h = torch.relu(a) - self.middle[:, None, start:stop]
             hidden.append(h * (torch.rand(h.shape, generator=random) >= dropout) / (1 - dropout) if dropout else h)
+            among.append(hidden[-1][:, :, : between - start])
         return outputs + torch.cat(hidden, -1) @ self.weight_of("readout")[:, self.P :]
 
     @torch.no_grad()
@@ -104,20 +149,22 @@ class Mirror(nn.Module):
         FloatingPointError : if a weight is not finite: refining has diverged
         """
         plan = self.plans[b]
-        W = {name: self.weight_of(name)[b].double().numpy() for name in ("reading", "onto", "bias", "readout", "intercept")}
+        W = {name: self.weight_of(name)[b].double().numpy() for name in MOVED}
         if not all(np.isfinite(value).all() for value in W.values()):
             raise FloatingPointError("refining has diverged")
-        p, size, middle = len(plan.mean), plan.size, plan.middle
+        p, size, middle, place = len(plan.mean), plan.size, plan.middle, self.frame.place
         layers = []
         for t, layer in enumerate(plan.weights.layers):
-            mine, at = plan.slots[t], int(plan.offsets[layer.view])
-            reads = slice(at, at + len(layer.weight))
-            W_in = W["reading"][reads, mine] * size[mine] / plan.scale[reads, None]
+            mine, reads, before = plan.slots[t], plan.reads(t), plan.before(t)
+            if plan.linked[t]:
+                inputs = self._linked(b, W["link"], mine, np.concatenate([reads, self.P + before]))
+                W_in, among = inputs[: len(reads)], inputs[len(reads) :]
+            else:
+                W_in, among = W["reading"][np.ix_(reads, place[mine])], W["onto"][np.ix_(place[before], place[mine])]
+            W_in = W_in * size[mine] / plan.scale[reads, None]
+            onto = None if layer.onto is None else among * size[mine] / size[before, None]
             bias = W["bias"][mine] * size[mine] - plan.mean[reads] @ W_in
-            onto = None
-            if layer.onto is not None:
-                before = np.concatenate([plan.slots[e] for e in layer.earlier])
-                onto = W["onto"][np.ix_(before, mine)] * size[mine] / size[before, None]
+            if onto is not None:
                 bias = bias - (middle * size)[before] @ onto
             layers.append(Layer(layer.view, _half(W_in), bias.astype(np.float32), layer.earlier, None if onto is None else _half(onto)))
         neurons = np.concatenate(plan.slots) if plan.slots else np.zeros(0, dtype=int)
@@ -125,6 +172,16 @@ class Mirror(nn.Module):
         intercept = W["intercept"] - plan.mean @ top - (middle * size)[neurons] @ deep
         readout = np.concatenate([top, deep]).astype(np.float32)
         return replace(plan.weights, layers=tuple(layers), readout=readout, intercept=intercept.astype(np.float32))
+
+    def _linked(self, b: int, weights: np.ndarray, neurons: np.ndarray, sources: np.ndarray) -> np.ndarray:
+        """The links from some sources to some neurons of network ``b`` as a matrix (sources, neurons)."""
+        links = self.links[b]
+        row, column = np.full(self.P + self.H, -1), np.full(self.H, -1)
+        row[sources], column[neurons] = np.arange(len(sources)), np.arange(len(neurons))
+        found = np.flatnonzero(column[links.target] >= 0)
+        matrix = np.zeros((len(sources), len(neurons)))
+        matrix[row[links.source[found]], column[links.target[found]]] = weights[found]
+        return matrix
 
 
 def view_features(weights: Weights, X: np.ndarray) -> np.ndarray:
@@ -140,14 +197,41 @@ def _depths(weights: Weights) -> list[int]:
     return depth
 
 
-def _plan(weights: Weights, depths: list[int], edges: list[int], features: np.ndarray) -> Plan:
-    taken, slots = list(edges), []
-    for layer, depth in zip(weights.layers, depths, strict=True):
-        slots.append(np.arange(taken[depth], taken[depth] + layer.width))
-        taken[depth] += layer.width
-    widths = [v.width for v in weights.views]
-    offsets = np.concatenate([[0], np.cumsum(widths)]).astype(int)
-    middle, size = np.zeros(edges[-1]), np.ones(edges[-1])
+def _are_linked(weights: Weights) -> tuple[bool, ...]:
+    """Which layers are links: those that are mostly zeros, if no dense layer reads them."""
+    linked = [is_sparse(layer.weight) and (layer.onto is None or is_sparse(layer.onto)) for layer in weights.layers]
+    for t in reversed(range(len(linked))):
+        if not linked[t]:
+            for e in weights.layers[t].earlier:
+                linked[e] = False
+    return tuple(linked)
+
+
+def _frame(networks: Sequence[Weights], P: int) -> Frame:  # noqa: N803
+    """Room for the neurons of every network."""
+    depths, linked = [_depths(w) for w in networks], [_are_linked(w) for w in networks]
+    levels = max((max(d, default=-1) + 1 for d in depths), default=0)
+
+    def widest(level: int, kind: bool) -> int:
+        each = zip(networks, depths, linked, strict=True)
+        return max(sum(x.width for x, k, one in zip(w.layers, d, own, strict=True) if k == level and one == kind) for w, d, own in each)
+
+    dense, links = ([widest(level, kind) for level in range(levels)] for kind in (False, True))
+    edges = [0, *np.cumsum(np.add(dense, links)).astype(int).tolist()]
+    place = np.full(edges[-1], -1)
+    for start, width, first in zip(edges, dense, np.cumsum([0, *dense]), strict=False):
+        place[start : start + width] = first + np.arange(width)
+    return Frame(P, edges, np.cumsum([0, *dense]).astype(int).tolist(), place)
+
+
+def _plan(weights: Weights, frame: Frame, features: np.ndarray) -> Plan:
+    linked, slots = _are_linked(weights), []
+    taken = {(k, kind): frame.middle_of(k) if kind else frame.edges[k] for k in range(len(frame.edges) - 1) for kind in (False, True)}
+    for layer, depth, kind in zip(weights.layers, _depths(weights), linked, strict=True):
+        slots.append(np.arange(taken[depth, kind], taken[depth, kind] + layer.width))
+        taken[depth, kind] += layer.width
+    offsets = np.concatenate([[0], np.cumsum([v.width for v in weights.views])]).astype(int)
+    middle, size = np.zeros(frame.H), np.ones(frame.H)
     hidden: list[np.ndarray] = []
     for layer, mine in zip(weights.layers, slots, strict=True):
         a = features[:, offsets[layer.view] : offsets[layer.view] + len(layer.weight)] @ layer.weight + layer.bias
@@ -158,30 +242,54 @@ def _plan(weights: Weights, depths: list[int], edges: list[int], features: np.nd
         size[mine] = np.maximum(reach, 1e-6).astype(np.float64)
         middle[mine] = hidden[-1].mean(axis=0) / size[mine]
     mean = features.mean(axis=0).astype(np.float64)
-    return Plan(weights, offsets, tuple(slots), mean, np.maximum(features.std(axis=0).astype(np.float64), FLAT), middle, size)
+    scale = np.maximum(features.std(axis=0).astype(np.float64), FLAT)
+    return Plan(weights, linked, offsets, tuple(slots), mean, scale, middle, size)
 
 
-def _standardised(plan: Plan, P: int, H: int) -> dict[str, np.ndarray]:
-    """Weights of one network in standardised units, padded, each with its gain 1 / sqrt(fan in), 0 where there is no weight."""
-    w, size, middle = plan.weights, plan.size, plan.middle
+def _inputs(plan: Plan, t: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Layer t in standardised units: its weights of view features (P, H), of neurons (H', H), and the gain (H,) of each neuron."""
+    layer, mine, before = plan.weights.layers[t], plan.slots[t], plan.before(t)
+    weight = layer.weight * plan.scale[plan.reads(t), None] / plan.size[mine]
+    fan, onto = _trained(layer.weight).sum(axis=0), np.zeros((0, layer.width))
+    if layer.onto is not None:
+        onto = layer.onto * plan.size[before, None] / plan.size[mine]
+        fan = fan + _trained(layer.onto).sum(axis=0)
+    return weight, onto, np.maximum(fan, 1) ** -0.5
+
+
+def _links_of(plan: Plan, frame: Frame) -> Links:
+    """The linked layers of a network."""
+    found: list[tuple[np.ndarray, ...]] = [(np.zeros(0, dtype=int), np.zeros(0, dtype=int), np.zeros(0), np.zeros(0))]
+    for t in np.flatnonzero(plan.linked).tolist():
+        weight, onto, gain = _inputs(plan, t)
+        for matrix, source in ((weight, plan.reads(t)), (onto, frame.P + plan.before(t))):
+            row, column = np.nonzero(matrix)
+            found.append((plan.slots[t][column], source[row], matrix[row, column], gain[column]))
+    target, source, weights, gains = (np.concatenate(part) for part in zip(*found, strict=True))
+    order = np.lexsort([source, target])
+    return Links(target[order], source[order], weights[order], gains[order])
+
+
+def _standardised(plan: Plan, frame: Frame) -> dict[str, np.ndarray]:
+    """Weights of one network in standardised units, padded, each with its gain 1 / sqrt(fan in), 0 where there is no weight; no links."""
+    w, size, middle, P, H, D = plan.weights, plan.size, plan.middle, frame.P, frame.H, frame.dense[-1]
     outputs = w.readout.shape[1]
-    reading, onto, bias = np.zeros((P, H)), np.zeros((H, H)), np.zeros(H)
-    reads_live, onto_live, bias_live = np.zeros((P, H)), np.zeros((H, H)), np.zeros(H)
+    reading, onto, bias = np.zeros((P, D)), np.zeros((D, D)), np.zeros(H)
+    reads_live, onto_live, bias_live = np.zeros((P, D)), np.zeros((D, D)), np.zeros(H)
     for t, layer in enumerate(w.layers):
-        mine, at = plan.slots[t], int(plan.offsets[layer.view])
-        seen = np.arange(at, at + len(layer.weight))
-        trained = _trained(layer.weight)
-        fan = trained.sum(axis=0) + (0 if layer.onto is None else _trained(layer.onto).sum(axis=0))  # (H,) inputs of each neuron
-        gain = np.maximum(fan, 1) ** -0.5
-        reading[np.ix_(seen, mine)] = layer.weight * plan.scale[seen, None] / size[mine]
-        reads_live[np.ix_(seen, mine)] = trained * gain
+        mine, seen, before = plan.slots[t], plan.reads(t), plan.before(t)
         offset = layer.bias + plan.mean[seen] @ layer.weight
         if layer.onto is not None:
-            before = np.concatenate([plan.slots[e] for e in layer.earlier])
-            onto[np.ix_(before, mine)] = layer.onto * size[before, None] / size[mine]
-            onto_live[np.ix_(before, mine)] = _trained(layer.onto) * gain
             offset = offset + (middle * size)[before] @ layer.onto
         bias[mine], bias_live[mine] = offset / size[mine], 1.0
+        if plan.linked[t]:
+            continue
+        weight, among, gain = _inputs(plan, t)
+        at = np.ix_(seen, frame.place[mine])
+        reading[at], reads_live[at] = weight, _trained(layer.weight) * gain
+        if layer.onto is not None:
+            at = np.ix_(frame.place[before], frame.place[mine])
+            onto[at], onto_live[at] = among, _trained(layer.onto) * gain
     p, neurons = len(plan.mean), np.concatenate(plan.slots) if plan.slots else np.zeros(0, dtype=int)
     readout, readout_live = np.zeros((P + H, outputs)), np.zeros((P + H, outputs))
     readout[:p] = w.readout[:p] * plan.scale[:, None]
