@@ -123,12 +123,23 @@ def test_what_a_dense_layer_reads_is_dense(name, linked):
     assert layout.are_linked(network(NETWORKS[name], seed=0)) == linked
 
 
-def test_dropout_reaches_linked_neurons_too():
-    weights = [network(NETWORKS["rules of rules"], seed=0)]
+@pytest.mark.parametrize("name, moves", [("cuts and rules", False), ("dense ones before", True)])
+def test_dropout_leaves_cuts_and_rules_alone(name, moves):
+    weights = [network(NETWORKS[name], seed=0)]
     X, features = inputs(weights[0])
     mirror = Mirror(weights, [features])
     S = mirror.standardise(0, features)[None]
-    plain, dropped = (mirror(S, dropout, torch.Generator().manual_seed(0)).detach() for dropout in (0.0, 0.5))
-    assert not torch.allclose(plain, dropped)
-    again = mirror(S, 0.5, torch.Generator().manual_seed(0)).detach()
+    plain, dropped, again = (mirror(S, p, torch.Generator().manual_seed(0)).detach() for p in (0.0, 0.5, 0.5))
     torch.testing.assert_close(again, dropped, rtol=0, atol=0)
+    assert torch.equal(plain, dropped) != moves
+
+
+def test_cuts_and_rules_move_slowly():
+    weights = network(NETWORKS["dense ones before"], seed=0)
+    X, features = inputs(weights)
+    mirror = Mirror([weights], [features])
+    linked = torch.as_tensor(mirror.frame.place < 0)
+    assert float(mirror.bias_gain[0][linked].max()) == pytest.approx(layout.RIGID)
+    assert float(mirror.bias_gain[0][~linked].min()) == 1.0
+    cuts, rules = layout.RIGID, layout.RIGID / np.sqrt(3)
+    assert {round(float(gain), 6) for gain in mirror.link_gain.unique()} == {round(cuts, 6), round(rules, 6)}

@@ -1,8 +1,8 @@
 """Make a woven network better: gradient steps until satisfied, and new rows as they come. ``netloom.refine`` is also the call itself.
 
 Read until.py (when to stop), layout.py, links.py and mirror.py (networks as one batch of tensors), losses.py and train.py (the steps),
-again.py and judge.py (held-out folds), guarded.py (all of it); then readout.py (rows add up), prequential.py, memory.py (what is kept), regenerate.py, files.py,
-door.py (rows for a network that exists).
+again.py and judge.py (held-out folds), guarded.py (all of it); then readout.py (rows add up), prequential.py, memory.py (what is kept),
+regenerate.py, files.py, door.py (rows for a network that exists).
 """
 
 import sys

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from netloom.refine.links import Links
-from netloom.target.weights import Weights, is_sparse, read_rows
+from netloom.target.weights import Layer, Weights, is_sparse, read_rows
 
 __all__ = ["Frame", "Plan", "are_linked", "frame_of", "links_of", "plan_of", "standardised"]
 
+RIGID = 0.03  # how much slower cuts and rules move than other neurons: their ramps are steep; see docs/decisions/0092
 FLAT = 2e-2  # features that vary less than this are not blown up, as in the families' own scaling
 
 
@@ -69,12 +70,16 @@ def _depths(weights: Weights) -> list[int]:
 
 def are_linked(weights: Weights) -> tuple[bool, ...]:
     """Which layers are links: those that are mostly zeros, if no dense layer reads them."""
-    linked = [is_sparse(layer.weight) and (layer.onto is None or is_sparse(layer.onto)) for layer in weights.layers]
+    linked = [_mostly_zeros(layer) for layer in weights.layers]
     for t in reversed(range(len(linked))):
         if not linked[t]:
             for e in weights.layers[t].earlier:
                 linked[e] = False
     return tuple(linked)
+
+
+def _mostly_zeros(layer: Layer) -> bool:
+    return is_sparse(layer.weight) and (layer.onto is None or is_sparse(layer.onto))
 
 
 def frame_of(networks: Sequence[Weights], P: int) -> Frame:  # noqa: N803
@@ -116,6 +121,10 @@ def plan_of(weights: Weights, frame: Frame, features: np.ndarray) -> Plan:
     return Plan(weights, linked, offsets, tuple(slots), mean, scale, middle, size)
 
 
+def _speed(layer: Layer) -> float:
+    return RIGID if _mostly_zeros(layer) else 1.0
+
+
 def _inputs(plan: Plan, t: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Layer t in standardised units: its weights of view features (P, H), of neurons (H', H), and the gain (H,) of each neuron."""
     layer, mine, before = plan.weights.layers[t], plan.slots[t], plan.before(t)
@@ -124,7 +133,7 @@ def _inputs(plan: Plan, t: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if layer.onto is not None:
         onto = layer.onto * plan.size[before, None] / plan.size[mine]
         fan = fan + _trained(layer.onto).sum(axis=0)
-    return weight, onto, np.maximum(fan, 1) ** -0.5
+    return weight, onto, _speed(layer) * np.maximum(fan, 1) ** -0.5
 
 
 def links_of(plan: Plan, frame: Frame) -> Links:
@@ -151,7 +160,7 @@ def standardised(plan: Plan, frame: Frame) -> dict[str, np.ndarray]:
         offset = layer.bias + plan.mean[seen] @ layer.weight
         if layer.onto is not None:
             offset = offset + (middle * size)[before] @ layer.onto
-        bias[mine], bias_live[mine] = offset / size[mine], 1.0
+        bias[mine], bias_live[mine] = offset / size[mine], _speed(layer)
         if plan.linked[t]:
             continue
         weight, among, gain = _inputs(plan, t)

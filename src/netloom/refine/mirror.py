@@ -73,7 +73,9 @@ class Mirror(nn.Module):
         return torch.from_numpy(z)
 
     def forward(self, S: Tensor, dropout: float = 0.0, random: torch.Generator | None = None) -> Tensor:
-        """Standardised view features (B, m, P) to outputs (B, m, O), before the target's own unit; ``dropout`` leaves out neurons."""
+        """Standardised view features (B, m, P) to outputs (B, m, O), before the target's own unit; ``dropout`` leaves out neurons,
+        but no cuts and rules: a rule without one of its cuts is another rule.
+        """
         outputs = torch.baddbmm(self.weight_of("intercept")[:, None], S, self.weight_of("readout")[:, : self.P])
         if not self.H:
             return outputs
@@ -92,7 +94,11 @@ class Mirror(nn.Module):
                 parts.append(level.sums(link, torch.cat([x.mT for x in (S, *hidden)], 1)).mT)
             a = torch.cat(parts, -1) + bias[:, None, start:stop]
             h = torch.relu(a) - self.middle[:, None, start:stop]
-            hidden.append(h * (torch.rand(h.shape, generator=random) >= dropout) / (1 - dropout) if dropout else h)
+            if dropout and between > start:
+                loose, linked = h.split([between - start, stop - between], -1)
+                loose = loose * (torch.rand(loose.shape, generator=random) >= dropout) / (1 - dropout)
+                h = torch.cat([loose, linked], -1)
+            hidden.append(h)
             among.append(hidden[-1][:, :, : between - start])
         return outputs + torch.cat(hidden, -1) @ self.weight_of("readout")[:, self.P :]
 
