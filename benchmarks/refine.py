@@ -30,7 +30,7 @@ from netloom.refine.again import rows_of, same_task
 from netloom.refine.mirror import Mirror, view_features
 from netloom.refine.train import Examples, steps
 from netloom.target.calibration import class_losses
-from netloom.target.weights import Layer
+from netloom.target.weights import Layer, is_sparse
 
 HERE = Path(__file__).parent
 RATES = (0.02, 0.1, 0.5)  # of the control; the best one, chosen on the test rows, stands in the table
@@ -84,7 +84,9 @@ def loss(network, weights, X, task):
 
 
 def from_random(weights, features, seed=0):
-    """The same architecture with random hidden weights (He et al. 2015, in standardised units) and a readout of zero."""
+    """The same architecture with random hidden weights (He et al. 2015, in standardised units) and a readout of zero; where most weights of
+    a layer are 0, as in cuts and rules, these stay.
+    """
     rng = np.random.default_rng(seed)
     offsets = np.concatenate([[0], np.cumsum([v.width for v in weights.views])]).astype(int)
     layers, hidden = [], []
@@ -93,7 +95,10 @@ def from_random(weights, features, seed=0):
         before = np.concatenate([hidden[e] for e in layer.earlier], axis=1) if layer.earlier else np.zeros((len(seen), 0))
         source = np.concatenate([seen, before], axis=1)
         mean, spread = source.mean(axis=0), np.maximum(source.std(axis=0), 2e-2)
-        W = rng.normal(size=(source.shape[1], layer.width)) * np.sqrt(2 / source.shape[1]) / spread[:, None]
+        there = np.concatenate(
+            [part != 0 if is_sparse(part) else np.ones(part.shape, dtype=bool) for part in (layer.weight, layer.onto) if part is not None]
+        )
+        W = rng.normal(size=there.shape) * there * np.sqrt(2 / np.maximum(there.sum(axis=0), 1)) / spread[:, None]
         bias = rng.normal(size=layer.width) * 0.1 - mean @ W
         hidden.append(np.maximum(source @ W + bias, 0))
         onto = W[seen.shape[1] :].astype(np.float32) if layer.earlier else None
