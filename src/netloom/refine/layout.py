@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from netloom.refine.links import Links
-from netloom.target.weights import Layer, Weights, is_sparse, read_rows
+from netloom.target.weights import Weights, is_sparse, read_rows
 
 __all__ = ["Frame", "Plan", "are_linked", "frame_of", "links_of", "plan_of", "standardised"]
 
@@ -42,6 +42,7 @@ class Plan:
 
     weights: Weights
     linked: tuple[bool, ...]  # of each layer
+    rigid: tuple[bool, ...]
     offsets: np.ndarray  # first feature of each view
     slots: tuple[np.ndarray, ...]  # of each layer's neurons
     mean: np.ndarray  # (P,) of view features
@@ -59,6 +60,16 @@ class Plan:
         earlier = self.weights.layers[t].earlier
         return np.concatenate([self.slots[e] for e in earlier]) if earlier else np.zeros(0, dtype=int)
 
+    def speed(self, t: int) -> float:
+        """How fast the neurons of layer t move."""
+        return RIGID if self.rigid[t] else 1.0
+
+    def moves(self, t: int, matrix: np.ndarray) -> np.ndarray:
+        """Which weights of a matrix of layer t move (bool): all, but zeros stay where most are, or a file would be many times as large, and
+        in cuts and rules.
+        """
+        return matrix != 0 if self.rigid[t] or is_sparse(matrix) else np.ones(matrix.shape, dtype=bool)
+
 
 def _depths(weights: Weights) -> list[int]:
     """How many layers lie below each layer."""
@@ -69,8 +80,9 @@ def _depths(weights: Weights) -> list[int]:
 
 
 def are_linked(weights: Weights) -> tuple[bool, ...]:
-    """Which layers are links: those that are mostly zeros, if no dense layer reads them."""
-    linked = [_mostly_zeros(layer) for layer in weights.layers]
+    """Which layers are links: rules, cuts and others that are mostly zeros, if no dense layer reads them."""
+    sparse = [is_sparse(layer.weight) and (layer.onto is None or is_sparse(layer.onto)) for layer in weights.layers]
+    linked = [zeros or rigid for zeros, rigid in zip(sparse, _are_rigid(weights), strict=True)]
     for t in reversed(range(len(linked))):
         if not linked[t]:
             for e in weights.layers[t].earlier:
@@ -78,8 +90,11 @@ def are_linked(weights: Weights) -> tuple[bool, ...]:
     return tuple(linked)
 
 
-def _mostly_zeros(layer: Layer) -> bool:
-    return is_sparse(layer.weight) and (layer.onto is None or is_sparse(layer.onto))
+def _are_rigid(weights: Weights) -> tuple[bool, ...]:
+    """Which layers are rules, or cuts that these read."""
+    rules = [layer for layer in weights.layers if layer.is_rules]
+    read = {t for layer in rules for t in layer.earlier}
+    return tuple(layer.is_rules or t in read for t, layer in enumerate(weights.layers))
 
 
 def frame_of(networks: Sequence[Weights], P: int) -> Frame:  # noqa: N803
@@ -118,22 +133,18 @@ def plan_of(weights: Weights, frame: Frame, features: np.ndarray) -> Plan:
         middle[mine] = hidden[-1].mean(axis=0) / size[mine]
     mean = features.mean(axis=0).astype(np.float64)
     scale = np.maximum(features.std(axis=0).astype(np.float64), FLAT)
-    return Plan(weights, linked, offsets, tuple(slots), mean, scale, middle, size)
-
-
-def _speed(layer: Layer) -> float:
-    return RIGID if _mostly_zeros(layer) else 1.0
+    return Plan(weights, linked, _are_rigid(weights), offsets, tuple(slots), mean, scale, middle, size)
 
 
 def _inputs(plan: Plan, t: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Layer t in standardised units: its weights of view features (P, H), of neurons (H', H), and the gain (H,) of each neuron."""
     layer, mine, before = plan.weights.layers[t], plan.slots[t], plan.before(t)
     weight = layer.weight * plan.scale[plan.reads(t), None] / plan.size[mine]
-    fan, onto = _trained(layer.weight).sum(axis=0), np.zeros((0, layer.width))
+    fan, onto = plan.moves(t, layer.weight).sum(axis=0), np.zeros((0, layer.width))
     if layer.onto is not None:
         onto = layer.onto * plan.size[before, None] / plan.size[mine]
-        fan = fan + _trained(layer.onto).sum(axis=0)
-    return weight, onto, _speed(layer) * np.maximum(fan, 1) ** -0.5
+        fan = fan + plan.moves(t, layer.onto).sum(axis=0)
+    return weight, onto, plan.speed(t) * np.maximum(fan, 1) ** -0.5
 
 
 def links_of(plan: Plan, frame: Frame) -> Links:
@@ -160,15 +171,15 @@ def standardised(plan: Plan, frame: Frame) -> dict[str, np.ndarray]:
         offset = layer.bias + plan.mean[seen] @ layer.weight
         if layer.onto is not None:
             offset = offset + (middle * size)[before] @ layer.onto
-        bias[mine], bias_live[mine] = offset / size[mine], _speed(layer)
+        bias[mine], bias_live[mine] = offset / size[mine], plan.speed(t)
         if plan.linked[t]:
             continue
         weight, among, gain = _inputs(plan, t)
         at = np.ix_(seen, frame.place[mine])
-        reading[at], reads_live[at] = weight, _trained(layer.weight) * gain
+        reading[at], reads_live[at] = weight, plan.moves(t, layer.weight) * gain
         if layer.onto is not None:
             at = np.ix_(frame.place[before], frame.place[mine])
-            onto[at], onto_live[at] = among, _trained(layer.onto) * gain
+            onto[at], onto_live[at] = among, plan.moves(t, layer.onto) * gain
     p, neurons = len(plan.mean), np.concatenate(plan.slots) if plan.slots else np.zeros(0, dtype=int)
     readout, readout_live = np.zeros((P + H, outputs)), np.zeros((P + H, outputs))
     readout[:p] = w.readout[:p] * plan.scale[:, None]
@@ -181,8 +192,3 @@ def standardised(plan: Plan, frame: Frame) -> dict[str, np.ndarray]:
     found = {"reading": reading, "onto": onto, "bias": bias, "readout": readout, "intercept": intercept}
     live = {"reading": reads_live, "onto": onto_live, "bias": bias_live, "readout": readout_live, "intercept": np.ones(outputs)}
     return found | {f"{name} live": value for name, value in live.items()}
-
-
-def _trained(matrix: np.ndarray) -> np.ndarray:
-    """Which weights move (bool): all, but the zeros of a matrix that is mostly zeros stay, or its file would be many times as large."""
-    return matrix != 0 if is_sparse(matrix) else np.ones(matrix.shape, dtype=bool)

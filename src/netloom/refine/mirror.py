@@ -37,6 +37,7 @@ class Mirror(nn.Module):
     """
 
     middle: Tensor  # (B, H)
+    rigid: Tensor  # (B, H) bool, cuts and rules
 
     def __init__(self, networks: Sequence[Weights], features: Sequence[np.ndarray], gains: Sequence[float] | None = None) -> None:
         super().__init__()
@@ -59,6 +60,11 @@ class Mirror(nn.Module):
             self.register_buffer(f"{name}_woven", first)
             self.register_buffer(f"{name}_gain", live)  # 1 / sqrt(fan in); 0 where there is no weight
             setattr(self, name, nn.Parameter(torch.zeros_like(first)))
+        rigid = np.zeros((len(networks), frame.H), dtype=bool)
+        for b, plan in enumerate(self.plans):
+            for t in np.flatnonzero(plan.rigid).tolist():
+                rigid[b, plan.slots[t]] = True
+        self.register_buffer("rigid", torch.from_numpy(rigid))
         self.register_buffer("middle", torch.stack([torch.as_tensor(p.middle, dtype=torch.float32) for p in self.plans]))
 
     def weight_of(self, name: str) -> Tensor:
@@ -94,10 +100,9 @@ class Mirror(nn.Module):
                 parts.append(level.sums(link, torch.cat([x.mT for x in (S, *hidden)], 1)).mT)
             a = torch.cat(parts, -1) + bias[:, None, start:stop]
             h = torch.relu(a) - self.middle[:, None, start:stop]
-            if dropout and between > start:
-                loose, linked = h.split([between - start, stop - between], -1)
-                loose = loose * (torch.rand(loose.shape, generator=random) >= dropout) / (1 - dropout)
-                h = torch.cat([loose, linked], -1)
+            if dropout:
+                kept = (torch.rand(h.shape, generator=random) >= dropout) / (1 - dropout)
+                h = torch.where(self.rigid[:, None, start:stop], h, h * kept)
             hidden.append(h)
             among.append(hidden[-1][:, :, : between - start])
         return outputs + torch.cat(hidden, -1) @ self.weight_of("readout")[:, self.P :]
