@@ -27,10 +27,11 @@ import netloom
 from netloom.evaluate.splits import halves
 from netloom.refine import Memory, Recipe, Steps, refine_many, update
 from netloom.refine.again import rows_of, same_task
+from netloom.refine.layout import frame_of, plan_of
 from netloom.refine.mirror import Mirror, view_features
 from netloom.refine.train import Examples, steps
 from netloom.target.calibration import class_losses
-from netloom.target.weights import Layer, is_sparse
+from netloom.target.weights import Layer
 
 HERE = Path(__file__).parent
 RATES = (0.02, 0.1, 0.5)  # of the control; the best one, chosen on the test rows, stands in the table
@@ -84,20 +85,18 @@ def loss(network, weights, X, task):
 
 
 def from_random(weights, features, seed=0):
-    """The same architecture with random hidden weights (He et al. 2015, in standardised units) and a readout of zero; where most weights of
-    a layer are 0, as in cuts and rules, these stay.
+    """The same architecture with random hidden weights (He et al. 2015, in standardised units) and a readout of zero; zeros that refining
+    does not move stay.
     """
     rng = np.random.default_rng(seed)
-    offsets = np.concatenate([[0], np.cumsum([v.width for v in weights.views])]).astype(int)
+    plan = plan_of(weights, frame_of([weights], features.shape[1]), features)
     layers, hidden = [], []
-    for layer in weights.layers:
-        seen = features[:, offsets[layer.view] : offsets[layer.view] + len(layer.weight)]
+    for t, layer in enumerate(weights.layers):
+        seen = features[:, plan.reads(t)]
         before = np.concatenate([hidden[e] for e in layer.earlier], axis=1) if layer.earlier else np.zeros((len(seen), 0))
         source = np.concatenate([seen, before], axis=1)
         mean, spread = source.mean(axis=0), np.maximum(source.std(axis=0), 2e-2)
-        there = np.concatenate(
-            [part != 0 if is_sparse(part) else np.ones(part.shape, dtype=bool) for part in (layer.weight, layer.onto) if part is not None]
-        )
+        there = np.concatenate([plan.moves(t, part) for part in (layer.weight, layer.onto) if part is not None])
         W = rng.normal(size=there.shape) * there * np.sqrt(2 / np.maximum(there.sum(axis=0), 1)) / spread[:, None]
         bias = rng.normal(size=layer.width) * 0.1 - mean @ W
         hidden.append(np.maximum(source @ W + bias, 0))

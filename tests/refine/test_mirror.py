@@ -97,7 +97,7 @@ def test_padding_never_moves(woven):
     for step in steps(mirror, examples, "gaussian", Recipe()):
         if step == 3:
             break
-    for name in ("reading", "onto", "bias", "readout"):
+    for name in ("reading", "onto", "link", "bias", "readout"):
         dead = getattr(mirror, f"{name}_gain") == 0
         assert not (mirror.weight_of(name) * dead).any()
 

@@ -42,13 +42,14 @@ class Plan:
 
     weights: Weights
     linked: tuple[bool, ...]  # of each layer
-    rigid: tuple[bool, ...]
+    rigid: set[int]  # layers that are cuts and rules
     offsets: np.ndarray  # first feature of each view
     slots: tuple[np.ndarray, ...]  # of each layer's neurons
     mean: np.ndarray  # (P,) of view features
     scale: np.ndarray  # (P,)
     middle: np.ndarray  # (H,) mean of each neuron in units of its own scale
     size: np.ndarray  # (H,)
+    stiff: np.ndarray  # (H,) bool, the neurons of rigid layers
 
     def reads(self, t: int) -> np.ndarray:
         """The view features that layer t reads."""
@@ -62,13 +63,13 @@ class Plan:
 
     def speed(self, t: int) -> float:
         """How fast the neurons of layer t move."""
-        return RIGID if self.rigid[t] else 1.0
+        return RIGID if t in self.rigid else 1.0
 
     def moves(self, t: int, matrix: np.ndarray) -> np.ndarray:
         """Which weights of a matrix of layer t move (bool): all, but zeros stay where most are, or a file would be many times as large, and
         in cuts and rules.
         """
-        return matrix != 0 if self.rigid[t] or is_sparse(matrix) else np.ones(matrix.shape, dtype=bool)
+        return matrix != 0 if t in self.rigid or is_sparse(matrix) else np.ones(matrix.shape, dtype=bool)
 
 
 def _depths(weights: Weights) -> list[int]:
@@ -81,20 +82,15 @@ def _depths(weights: Weights) -> list[int]:
 
 def are_linked(weights: Weights) -> tuple[bool, ...]:
     """Which layers are links: rules, cuts and others that are mostly zeros, if no dense layer reads them."""
-    sparse = [is_sparse(layer.weight) and (layer.onto is None or is_sparse(layer.onto)) for layer in weights.layers]
-    linked = [zeros or rigid for zeros, rigid in zip(sparse, _are_rigid(weights), strict=True)]
+    rigid = set.union(*weights.rules_and_cuts)
+    linked = [
+        t in rigid or (is_sparse(layer.weight) and (layer.onto is None or is_sparse(layer.onto))) for t, layer in enumerate(weights.layers)
+    ]
     for t in reversed(range(len(linked))):
         if not linked[t]:
             for e in weights.layers[t].earlier:
                 linked[e] = False
     return tuple(linked)
-
-
-def _are_rigid(weights: Weights) -> tuple[bool, ...]:
-    """Which layers are rules, or cuts that these read."""
-    rules = [layer for layer in weights.layers if layer.is_rules]
-    read = {t for layer in rules for t in layer.earlier}
-    return tuple(layer.is_rules or t in read for t, layer in enumerate(weights.layers))
 
 
 def frame_of(networks: Sequence[Weights], P: int) -> Frame:  # noqa: N803
@@ -115,15 +111,15 @@ def frame_of(networks: Sequence[Weights], P: int) -> Frame:  # noqa: N803
 
 
 def plan_of(weights: Weights, frame: Frame, features: np.ndarray) -> Plan:
-    linked, slots = are_linked(weights), []
+    linked, rigid, slots = are_linked(weights), set.union(*weights.rules_and_cuts), []
     taken = {(k, kind): frame.middle_of(k) if kind else frame.edges[k] for k in range(len(frame.edges) - 1) for kind in (False, True)}
     for layer, depth, kind in zip(weights.layers, _depths(weights), linked, strict=True):
         slots.append(np.arange(taken[depth, kind], taken[depth, kind] + layer.width))
         taken[depth, kind] += layer.width
     offsets = np.concatenate([[0], np.cumsum([v.width for v in weights.views])]).astype(int)
-    middle, size = np.zeros(frame.H), np.ones(frame.H)
+    middle, size, stiff = np.zeros(frame.H), np.ones(frame.H), np.zeros(frame.H, dtype=bool)
     hidden: list[np.ndarray] = []
-    for layer, mine in zip(weights.layers, slots, strict=True):
+    for t, (layer, mine) in enumerate(zip(weights.layers, slots, strict=True)):
         a = features[:, offsets[layer.view] : offsets[layer.view] + len(layer.weight)] @ layer.weight + layer.bias
         if layer.onto is not None:
             a = a + np.concatenate([hidden[e] for e in layer.earlier], axis=1) @ layer.onto
@@ -131,9 +127,10 @@ def plan_of(weights: Weights, frame: Frame, features: np.ndarray) -> Plan:
         reach = np.maximum(hidden[-1].std(axis=0), 0.1 * a.std(axis=0))  # a neuron that hardly ever fires is not blown up
         size[mine] = np.maximum(reach, 1e-6).astype(np.float64)
         middle[mine] = hidden[-1].mean(axis=0) / size[mine]
+        stiff[mine] = t in rigid
     mean = features.mean(axis=0).astype(np.float64)
     scale = np.maximum(features.std(axis=0).astype(np.float64), FLAT)
-    return Plan(weights, linked, _are_rigid(weights), offsets, tuple(slots), mean, scale, middle, size)
+    return Plan(weights, linked, rigid, offsets, tuple(slots), mean, scale, middle, size, stiff)
 
 
 def _inputs(plan: Plan, t: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

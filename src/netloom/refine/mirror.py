@@ -20,10 +20,10 @@ from netloom.refine.layout import frame_of, links_of, plan_of, standardised
 from netloom.refine.links import level_of
 from netloom.target.weights import Layer, Weights
 
-__all__ = ["Mirror", "view_features"]
+__all__ = ["MOVED", "Mirror", "view_features"]
 
 LARGEST_HALF = 6e4  # hidden weights are kept in half precision
-MOVED = ("reading", "onto", "link", "bias", "readout", "intercept")
+MOVED = ("reading", "onto", "link", "bias", "readout", "intercept")  # what is trained
 
 
 class Mirror(nn.Module):
@@ -37,7 +37,7 @@ class Mirror(nn.Module):
     """
 
     middle: Tensor  # (B, H)
-    rigid: Tensor  # (B, H) bool, cuts and rules
+    stiff: Tensor  # (B, H) bool, cuts and rules
 
     def __init__(self, networks: Sequence[Weights], features: Sequence[np.ndarray], gains: Sequence[float] | None = None) -> None:
         super().__init__()
@@ -60,11 +60,7 @@ class Mirror(nn.Module):
             self.register_buffer(f"{name}_woven", first)
             self.register_buffer(f"{name}_gain", live)  # 1 / sqrt(fan in); 0 where there is no weight
             setattr(self, name, nn.Parameter(torch.zeros_like(first)))
-        rigid = np.zeros((len(networks), frame.H), dtype=bool)
-        for b, plan in enumerate(self.plans):
-            for t in np.flatnonzero(plan.rigid).tolist():
-                rigid[b, plan.slots[t]] = True
-        self.register_buffer("rigid", torch.from_numpy(rigid))
+        self.register_buffer("stiff", torch.stack([torch.from_numpy(p.stiff) for p in self.plans]))
         self.register_buffer("middle", torch.stack([torch.as_tensor(p.middle, dtype=torch.float32) for p in self.plans]))
 
     def weight_of(self, name: str) -> Tensor:
@@ -102,7 +98,7 @@ class Mirror(nn.Module):
             h = torch.relu(a) - self.middle[:, None, start:stop]
             if dropout:
                 kept = (torch.rand(h.shape, generator=random) >= dropout) / (1 - dropout)
-                h = torch.where(self.rigid[:, None, start:stop], h, h * kept)
+                h = torch.where(self.stiff[:, None, start:stop], h, h * kept)
             hidden.append(h)
             among.append(hidden[-1][:, :, : between - start])
         return outputs + torch.cat(hidden, -1) @ self.weight_of("readout")[:, self.P :]

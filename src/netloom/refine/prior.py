@@ -48,8 +48,7 @@ def _parts(weights: Weights, random: bool) -> dict[str, np.ndarray]:
             found["woven"].append(own)
         else:
             found["woven ranked"].append(own)
-    rules = {t for t, layer in enumerate(weights.layers) if layer.is_rules}
-    cuts = {e for t in rules for e in weights.layers[t].earlier}
+    rules, cuts = weights.rules_and_cuts
     for t, layer in enumerate(weights.layers):
         own = np.arange(first[views + t], first[views + t + 1])
         view = weights.views[layer.view]

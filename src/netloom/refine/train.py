@@ -16,7 +16,7 @@ from torch import Tensor
 
 from netloom.errors import ConfigError
 from netloom.refine.losses import loss_of
-from netloom.refine.mirror import Mirror, view_features
+from netloom.refine.mirror import MOVED, Mirror, view_features
 from netloom.toolkit.adamw import AdamW
 
 __all__ = ["Examples", "Recipe", "steps"]
@@ -82,14 +82,7 @@ def steps(mirror: Mirror, examples: Sequence[Examples], head: str, recipe: Recip
     feed = _feed(mirror, examples, recipe)
     loss = loss_of(head)
     factor = torch.tensor([1.0] * len(examples) if factors is None else list(factors), dtype=torch.float32)[:, None, None]
-    rates = {
-        "reading": 1.0,
-        "onto": 1.0,
-        "link": 1.0,
-        "bias": recipe.bias_rate,
-        "readout": recipe.readout_rate,
-        "intercept": recipe.bias_rate,
-    }
+    rates = dict.fromkeys(MOVED, 1.0) | {"bias": recipe.bias_rate, "readout": recipe.readout_rate, "intercept": recipe.bias_rate}
     weights = [getattr(mirror, name) for name in rates]
     optimizer = AdamW(weights, (0.9, 0.95), recipe.decay)
     random = torch.Generator().manual_seed(recipe.seed)

@@ -166,6 +166,12 @@ class Weights:
         return [v.width for v in self.views] + [layer.width for layer in self.layers]
 
     @property
+    def rules_and_cuts(self) -> tuple[set[int], set[int]]:
+        """The numbers of the layers that are rules, and of those that these read."""
+        rules = {t for t, layer in enumerate(self.layers) if layer.is_rules}
+        return rules, {e for t in rules for e in self.layers[t].earlier}
+
+    @property
     def n_parameters(self) -> int:
         """Weights, thresholds and scalings: every number that is learned or generated and has not gone."""
         count = int(read_rows(self.readout).sum()) * self.readout.shape[1] + 3 * self.intercept.size

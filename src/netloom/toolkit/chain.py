@@ -75,12 +75,12 @@ class Chain:
             elif weight is None and bias is None:
                 x = run(layer, x, B)
             else:
-                shared = layer._parameters
+                own = layer._parameters
                 x = run(
                     layer,
                     x,
-                    _of_all(shared["weight"], B) if weight is None else parameters[weight],
-                    _of_all(shared["bias"], B) if bias is None else parameters[bias],
+                    _of_all(own["weight"], B) if weight is None else parameters[weight],
+                    _of_all(own["bias"], B) if bias is None else parameters[bias],
                 )
         return x
 
