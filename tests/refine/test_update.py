@@ -308,6 +308,8 @@ def test_rows_for_a_network_may_be_one_of_one_class(woven, task_of):
         (lambda f: f.drop(columns="y"), "target 'y' is not a column of the table; it holds "),
         (lambda f: f.assign(y=None), "missing in all 90 rows"),
         (lambda f: f.assign(y="other"), "the class 'other' is unknown to the network, which has"),
+        (lambda f: f.assign(y=[{"a": 1}] * len(f)), "column 'y' holds {'a': 1}, a dict; give each of its parts a column of its own"),
+        (lambda f: f.assign(y=[["a"]] * len(f)), "column 'y' holds \\['a'\\], a list"),
     ],
 )
 def test_rows_without_a_known_target_are_named(woven, change, message):

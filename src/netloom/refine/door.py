@@ -6,11 +6,13 @@ from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from netloom.errors import DataError
 from netloom.target.network import TargetNetwork
 from netloom.tasks import Task
 from netloom.tasks.columns.column import shorten
+from netloom.tasks.columns.kinds import kind_of
 from netloom.tasks.frames import as_frame
 from netloom.tasks.targets import check_weight, measure
 from netloom.tasks.task import place_of
@@ -29,6 +31,7 @@ def task_for(network: TargetNetwork, table: Any, *, weight: Hashable | None = No
     Raises
     ------
     DataError : if the target or weight is absent, no row has a target, or a class is unknown to the network
+    ColumnTypeError : for sparse, complex and nested targets
     """
     frame, named = as_frame(table)
     names = [str(name) for name in frame.columns.tolist()]
@@ -44,13 +47,15 @@ def task_for(network: TargetNetwork, table: Any, *, weight: Hashable | None = No
     if network.classes is None:
         y = np.column_stack([measure(name, targets.iloc[:, o][known]) for o, name in enumerate(network.target_names)])
     else:
-        y = _codes(network, targets.iloc[:, 0][known].tolist())
+        y = _codes(network, targets.iloc[:, 0][known])
     return Task(rest, y, kind, network.classes, network.target_names, counts, named, int((~known).sum()))
 
 
-def _codes(network: TargetNetwork, labels: list[Any]) -> np.ndarray:
+def _codes(network: TargetNetwork, given: pd.Series) -> np.ndarray:
     """Which of the network's classes each label is, by its value or its text."""
     assert network.classes is not None
+    kind_of(given, network.target_names[0])  # nested and complex labels end here
+    labels = given.tolist()
     classes = network.classes.tolist()
     values = {(type(label) is bool, label): code for code, label in enumerate(classes)}
     texts = {str(label): code for code, label in enumerate(classes)}
