@@ -15,6 +15,7 @@ from netloom.export.rules import take_out
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 to_onnx = pytest.importorskip("netloom.export.onnx").to_onnx
+worth_a_matrix = pytest.importorskip("netloom.export.onnx_values").worth_a_matrix
 
 ALONE = """
 import glob, pickle, numpy as np, onnxruntime
@@ -127,6 +128,27 @@ def test_a_file_holds_no_zeros_that_its_reader_can_put_there(make, agrees, name)
         agrees(session.run(None, fed(model, case))[-1], case)
 
 
+ENDS = [np.nan, np.inf, -np.inf, 1e29, -1e29, 1e31, -1e31, 1e300, -1e300, 1.7e308, -1.7e308, 5e-324, 0.0]
+
+
+@pytest.mark.parametrize("name", ["numbers, 2 classes", "numbers with missing, value", "12 classes"])
+@pytest.mark.parametrize("large", [True, False], ids=["as it is", "column by column"])
+def test_what_is_missing_infinite_or_huge_is_told_apart(monkeypatch, make, agrees, name, large):
+    if not large:
+        monkeypatch.setattr("netloom.export.onnx_values.DENSE", 0)
+    case = without_empty(copy.deepcopy(make(name)))
+    numbers = [j for j, column in enumerate(case.network.schema.columns) if column.kind == "number"]
+    for j in numbers:  # every end in every column, beside numbers and beside other ends
+        for i, end in enumerate(ENDS):
+            case.rows[i][j] = end
+    for i, end in enumerate(ENDS):
+        case.rows[len(ENDS) + i][numbers[i % len(numbers)]] = end
+    assert worth_a_matrix(make_plan(case.network)) == large
+    model = to_onnx(case.network)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    agrees(session.run(None, fed(model, case))[-1], case)
+
+
 RULES = ["numbers, 2 classes", "numbers, value", "levels of one word list", "frequencies", "12 classes", "everything, 2 classes", "wide"]
 
 
@@ -149,9 +171,8 @@ def test_many_rules_stand_apart_and_say_the_same(monkeypatch, make, agrees, name
     whole = fuse(plan, pairs=case.network.classes is not None)
     fused, apart = take_out(whole, sum(len(view.slots) for view in plan.views))
     assert len(apart.bias) == rules.width and len(apart.groups) > 1
-    assert len(apart.constant) + len(apart.others) <= 1 + cuts.width
-    assert len(apart.constant) == 1 if heard or name == "levels of one word list" else len(apart.constant) > 1
-    assert len(whole.bias) - len(fused.bias) == rules.width + len(apart.constant) - 1
+    assert 1 < len(apart.cuts.bias) <= 1 + cuts.width and not apart.cuts.reads[-1]
+    assert len(whole.table.bias) - len(fused.table.bias) == rules.width + (0 if heard else len(apart.cuts.bias) - 1)
     model = to_onnx(case.network)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     agrees(session.run(None, fed(model, case))[-1], case)

@@ -11,23 +11,42 @@ import numpy as np
 
 from netloom.export.plan import Plan
 
-__all__ = ["Fused", "fuse", "ramps"]
+__all__ = ["Fused", "Reading", "fuse", "ramps"]
 
 
 @dataclass(frozen=True, eq=False)
-class Fused:
-    """``total = features @ weight + flags + codes + bias`` gives every neuron's reading of the table and the readout's (E = H + O columns).
+class Reading:
+    """What E neurons or outputs read of the table: ``features @ weight + flags + codes + bias``.
 
     features : [z | cos 2z | min((2z)^2, 28) | tanh 2z | steps], each of all views.
-    edges : (levels + 1,) columns of ``total`` where the neurons of each depth begin, the last is where the outputs do.
-    onto : (H, E) from every neuron to those of later depths and to the outputs.
-    shift : (O,) added to outputs.
+    weight : (p, E).  codes, flags : a row per code, per flag.  bias : (E,).
     """
 
     weight: np.ndarray
     codes: np.ndarray
     flags: np.ndarray
     bias: np.ndarray
+
+    def of(self, columns: np.ndarray) -> Reading:
+        """Some of them."""
+        return Reading(self.weight[:, columns], self.codes[:, columns], self.flags[:, columns], self.bias[columns])
+
+    @property
+    def reads(self) -> np.ndarray:
+        """Which of them read anything but the bias: (E,) bool."""
+        return (np.concatenate([self.weight, self.codes, self.flags]) != 0).any(axis=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Fused:
+    """``table`` is every neuron's reading of the table and, last, the readout's (E = H + O columns).
+
+    edges : (levels + 1,) columns of the table where the neurons of each depth begin, the last is where the outputs do.
+    onto : (H, E) from every neuron to those of later depths and to the outputs.
+    shift : (O,) added to outputs.
+    """
+
+    table: Reading
     edges: np.ndarray
     onto: np.ndarray
     shift: np.ndarray
@@ -66,7 +85,7 @@ def fuse(plan: Plan, *, pairs: bool) -> Fused:
     elif O == 1:
         weight, codes, flags, onto = (np.concatenate([m[:, :H], -m[:, H:] / 2, m[:, H:] / 2], axis=1) for m in (weight, codes, flags, onto))
         bias, shift = np.concatenate([bias[:H], -bias[H:] / 2, bias[H:] / 2]), np.zeros(2)
-    return Fused(weight, codes, flags, bias, edges, onto, shift)
+    return Fused(Reading(weight, codes, flags, bias), edges, onto, shift)
 
 
 def _side_by_side(plan: Plan, weight: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

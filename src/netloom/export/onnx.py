@@ -8,29 +8,33 @@ With ``grouped`` all columns of a kind are one input: ``numbers`` (n, m), ``text
 A runtime called from Python spends a microsecond on every input, so that is faster for one row.
 
 Outputs: ``label`` (n,) and ``chances`` (n, C), or ``values`` (n, O). A runtime spends about half a microsecond on every node, however
-small, so the graph has few: scaling and ranks of all views are one Gemm and one Clip, levels become one Gather, neurons of one depth
-are one Gemm. Columns are cleaned and scaled in double precision, as dates and years need it; the rest is single.
+small, so the graph has few: scaling and ranks of all views are one Gemm and one Clip, what is missing or infinite among them too, levels
+become one feature each or one Gather, neurons of one depth are one Gemm, and a ReLU follows it at once, as runtimes make one operation of
+the two. Columns are scaled in double precision, as dates and years need it; the rest is single. Numbers beyond 1.75e308 may count as
+infinite or missing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import onnx
 
-from netloom.export import onnx_columns
 from netloom.export.describe import as_json, class_names, describe
-from netloom.export.fuse import Fused, fuse, ramps
+from netloom.export.fuse import Fused, Reading, fuse
+from netloom.export.onnx_columns import Inputs, read_columns
 from netloom.export.onnx_graph import Graph
+from netloom.export.onnx_values import Values, read_values, worth_a_matrix
 from netloom.export.plan import Plan, make_plan
 from netloom.export.rules import Rules, take_out
 from netloom.target.network import TargetNetwork
-from netloom.target.weights import CLIP
 
 __all__ = ["to_onnx", "write"]
 
-DENSE = 200_000  # numbers in a matrix that scales all columns at once; wider tables are scaled column by column
+A_COPY, AN_OPERATION = 100, 30_000  # numbers of a matrix that one row reads in the time of a gathered feature, and of a small operation
 
 
 def to_onnx(network: TargetNetwork, *, grouped: bool = False, label: bool = True) -> Any:
@@ -44,11 +48,12 @@ def to_onnx(network: TargetNetwork, *, grouped: bool = False, label: bool = True
     plan = make_plan(network)
     fused, rules = take_out(fuse(plan, pairs=network.classes is not None), sum(len(view.slots) for view in plan.views))
     graph = Graph()
-    inputs = onnx_columns.read(graph, network, plan, grouped=grouped)
-    outputs = _outputs(graph, plan, fused, rules, _features(graph, plan, inputs.numbers, inputs.order), inputs)
+    marked = worth_a_matrix(plan)
+    inputs = read_columns(graph, network, plan, grouped=grouped, marked=marked)
+    outputs = _outputs(graph, plan, fused, rules, read_values(graph, plan, inputs, marked=marked), inputs)
     if network.classes is None:
-        values = graph.add("Add", graph.add("Cast", outputs, to="double"), fused.shift[None])
-        graph.output(values, "values", np.float64, fused.shift.shape)
+        answers = graph.add("Add", graph.add("Cast", outputs, to="double"), fused.shift[None])
+        graph.output(answers, "values", np.float64, fused.shift.shape)
     else:
         chances = graph.add("Softmax", outputs, axis=1)
         if label:
@@ -68,143 +73,89 @@ def write(network: TargetNetwork, name: str) -> bytes:
     return to_onnx(network).SerializeToString(deterministic=True)
 
 
-def _features(graph: Graph, plan: Plan, numbers: str | None, order: list[int]) -> list[str]:
-    """z of all views, cos 2z, (2z)^2, and tanh of 2z and of the steps: each (n, ...) float; none without numbers."""
-    slots = np.concatenate([np.zeros(0, dtype=int), *[view.slots for view in plan.views]]).astype(int)
-    if not len(slots) or numbers is None:
-        return []
-    place = np.empty(len(plan.slots), dtype=np.int64)
-    place[order] = np.arange(len(order))  # the graph has its numbers in another order than the plan
-    starts = np.concatenate([[0], np.cumsum([len(view.slots) for view in plan.views])]).astype(int)
-    many = np.concatenate([view.many + at for view, at in zip(plan.views, starts[:-1], strict=True)]).astype(np.int64)
-    thresholds = np.concatenate([view.thresholds for view in plan.views])  # (M, 4)
-    U = sum(len(view.slots) + view.knots.shape[1] * len(view.ranked) for view in plan.views)
-    tame = all(np.abs(view.heights).max(initial=0) <= CLIP for view in plan.views)
-    if tame and U * max(len(order), len(slots) + 6 * len(many)) <= DENSE:
-        z, twice, bent = _dense(graph, plan, numbers, place, many, thresholds)
-    else:
-        z, twice, bent = _column_by_column(graph, plan, numbers, place, many, thresholds)
-    if not len(many):
-        return [z]
-    square = graph.add("Min", graph.add("Mul", twice, twice), np.float32(28))
-    return [z, graph.add("Cos", twice), square, graph.add("Tanh", bent)]
-
-
-def _dense(graph: Graph, plan: Plan, numbers: str, place: np.ndarray, many: np.ndarray, thresholds: np.ndarray) -> tuple[str, str, str]:
-    """One matrix scales everything: a standardised value is one clipped number, a ranked one the sum of a clipped ramp per piece."""
-    scale, shift, back, constant = [], [], [], []
-    for view in plan.views:
-        for position, slot in enumerate(view.slots):
-            ranked = np.flatnonzero(view.ranked == position)
-            if len(ranked):
-                start, slope, rise, first = ramps(view.knots[ranked[0]], view.heights[ranked[0]])
-                weight = slope / view.scale[position] * 2 * CLIP  # a ramp from 0 to 1 becomes one from -CLIP to CLIP
-                offset = -(view.centre[position] / view.scale[position] + start) * slope * 2 * CLIP - CLIP
-                give, always = rise / (2 * CLIP), first + rise.sum() / 2
-            else:
-                weight, offset = np.array([1 / view.scale[position]]), np.array([-view.centre[position] / view.scale[position]])
-                give, always = np.ones(1), 0.0
-            scale.append((place[slot], weight))
-            shift.append(offset)
-            back.append(give)
-            constant.append(always)
-    edges = np.concatenate([[0], np.cumsum([len(weight) for _, weight in scale])]).astype(int)
-    A, B = np.zeros((len(place), edges[-1])), np.zeros((edges[-1], len(scale)))
-    for i, ((slot, weight), give) in enumerate(zip(scale, back, strict=True)):
-        A[slot, edges[i] : edges[i + 1]] = weight
-        B[edges[i] : edges[i + 1], i] = give
-    c = np.array(constant)
-    u = graph.add("Clip", graph.add("Gemm", numbers, A, np.concatenate(shift)), np.float64(-CLIP), np.float64(CLIP))
-    u = graph.add("Cast", u, to="float")
-    simple = edges[-1] == len(scale)  # no ranks: u is z
-    bent = [2 * B[:, many], 2 * B[:, many], np.repeat(3 * B[:, many], 4, axis=1)]  # the first for cos and square, the rest for tanh
-    bent_shift = [2 * c[many], 2 * c[many], (3 * (c[many][:, None] - thresholds)).ravel()]
-    if not len(many):
-        return (u if simple else graph.add("Gemm", u, B.astype(np.float32), c.astype(np.float32))), "", ""
-    W, b = np.concatenate([*([] if simple else [B]), *bent], axis=1), np.concatenate([*([] if simple else [c]), *bent_shift])
-    all_of_it = graph.add("Gemm", u, W.astype(np.float32), b.astype(np.float32))
-    sizes = [*([] if simple else [len(c)]), len(many), 5 * len(many)]
-    parts = graph.split(all_of_it, sizes)
-    return (u, parts[0], parts[1]) if simple else (parts[0], parts[1], parts[2])
-
-
-def _column_by_column(
-    graph: Graph, plan: Plan, numbers: str, place: np.ndarray, many: np.ndarray, thresholds: np.ndarray
-) -> tuple[str, str, str]:
-    """The same without large matrices, for wide tables."""
-    parts = []
-    for view in plan.views:
-        if not len(view.slots):
-            continue
-        seen = graph.add("Gather", numbers, place[view.slots], axis=1)
-        z = graph.add("Div", graph.add("Sub", seen, view.centre[None]), view.scale[None])
-        if len(view.ranked):
-            start, slope, rise, first = (np.stack(x) for x in zip(*map(ramps, view.knots, view.heights), strict=True))
-            raw = graph.add("Unsqueeze", graph.add("Gather", z, view.ranked, axis=1), np.array([2]))
-            share = graph.add("Mul", graph.add("Sub", raw, start[None]), slope[None])
-            share = graph.add("Clip", share, np.float64(0), np.float64(1))
-            summed = graph.add("ReduceSum", graph.add("Mul", share, rise[None]), np.array([2]), keepdims=0)
-            both = graph.add("Concat", z, graph.add("Add", summed, first[None]), axis=1)
-            take = np.arange(len(view.slots))
-            take[view.ranked] = len(view.slots) + np.arange(len(view.ranked))
-            z = graph.add("Gather", both, take, axis=1)
-        parts.append(graph.add("Cast", graph.add("Clip", z, np.float64(-CLIP), np.float64(CLIP)), to="float"))
-    z = graph.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
-    if not len(many):
-        return z, "", ""
-    bent = graph.add("Gather", z, many, axis=1)
-    apart = graph.add("Sub", graph.add("Unsqueeze", bent, np.array([2])), thresholds[None].astype(np.float32))
-    steps = graph.add("Reshape", graph.add("Mul", apart, np.float32(3)), np.array([0, 4 * len(many)]))
-    twice = graph.add("Mul", bent, np.float32(2))
-    return z, twice, graph.add("Concat", twice, steps, axis=1)
-
-
-def _outputs(graph: Graph, plan: Plan, fused: Fused, rules: Rules | None, features: list[str], inputs: onnx_columns.Inputs) -> str:
+def _outputs(graph: Graph, plan: Plan, fused: Fused, rules: Rules | None, values: Values | None, inputs: Inputs) -> str:
     """Logits (n, C), or values (n, O) without their constant, float."""
-    z = features[0] if features else None
-    total: Any = fused.bias.astype(np.float32)
-    if inputs.codes is not None:
-        table = fused.codes[inputs.rows] if len(fused.codes) else np.zeros((1, len(fused.bias)))
-        first = (np.arange(len(table)) < inputs.first)[:, None].astype(np.float32)
+    table, first = fused.table, int(fused.edges[1]) if len(fused.edges) > 1 else 0
+    if not first:
+        outputs = _read_table(graph, plan, table, values, inputs, lambda matrix: matrix, len(table.bias))
+    else:
+        end = len(table.bias)
+        later = np.flatnonzero(table.reads & (np.arange(end) >= first))
+        bias = np.where(np.arange(end) < first, table.bias, 0.0)
+
+        def halves(matrix: np.ndarray) -> str:
+            """What later neurons and outputs read of the table passes the first ReLU as its positive and its negative part: no operation
+            has to cut it out."""
+            apart = graph.constant(matrix[..., later])
+            return graph.add("Concat", matrix[..., :first], apart, graph.add("Neg", apart), axis=-1)
+
+        hidden = graph.add("Relu", _read_table(graph, plan, replace(table, bias=bias), values, inputs, halves, first + 2 * len(later)))
+        joined = np.zeros((2 * len(later), end))
+        joined[np.arange(len(later)), later], joined[len(later) + np.arange(len(later)), later] = 1, -1
+        stops = [*fused.edges[2:], end]
+        for start, stop in zip(fused.edges[1:], stops, strict=True):
+            weight = np.concatenate([fused.onto[:first], joined, fused.onto[first:start]])[:, start:stop]
+            outputs = graph.add("Gemm", hidden, weight.astype(np.float32), table.bias[start:stop].astype(np.float32))
+            if stop != end:
+                hidden = graph.add("Concat", hidden, graph.add("Relu", outputs), axis=1)
+    return outputs if rules is None else _with_rules(graph, plan, rules, values, inputs, outputs)
+
+
+def _read_table(
+    graph: Graph, plan: Plan, table: Reading, values: Values | None, inputs: Inputs, arrange: Callable[[np.ndarray], Any], width: int
+) -> str:
+    """What is read of the table, and the bias: (n, E) float. ``arrange`` makes columns of those of ``table``, of constants that runtimes
+    put together as they load the file, so that in it nothing stands twice; ``width`` are made in all of the same features."""
+    read, bias, lookup = list[tuple[tuple[str, ...], np.ndarray]](), table.bias, None
+    told = dict(zip(plan.flags, table.flags, strict=True))
+    straight = sum(len(view.slots) for view in plan.views)
+    if values is not None:
+        read.append(((values.z,), np.concatenate([table.weight[:straight], *[told[slot][None] for slot in values.flags]])))
+    levels = inputs.levels
+    if levels is not None and levels.others is not None:
+        read.append(((levels.name,), table.codes[levels.rows] - table.codes[levels.others]))
+        bias = bias + table.codes[[offset + code.unseen for code, offset in zip(plan.codes, plan.offsets, strict=False)]].sum(axis=0)
+    elif levels is not None and (table.codes.any() or values is None):
+        effects = table.codes[levels.rows] if len(table.codes) else np.zeros((1, len(bias)))
+        one = (np.arange(len(effects)) < levels.first)[:, None].astype(np.float32)
         # every row of the table has exactly one of the first column's codes; in the file the bias stands once
-        always = graph.add("Mul", first, fused.bias[None].astype(np.float32))
-        rows = graph.add("Gather", graph.add("Add", table.astype(np.float32), always), inputs.codes)  # (n, c, E)
-        total = graph.add("ReduceSum", rows, np.array([1]), keepdims=0)
-    weight = [fused.weight] if features else []
+        always = graph.add("Mul", one, arrange(bias[None].astype(np.float32)))
+        rows = graph.add("Gather", graph.add("Add", arrange(effects.astype(np.float32)), always), levels.name)  # (n, c, E)
+        lookup = graph.add("ReduceSum", rows, np.array([1]), keepdims=0)
+    if values is not None and values.bent:
+        read.append((values.bent, table.weight[straight:]))
     if inputs.flags is not None:
-        told = np.zeros((len(inputs.flag_slots), len(fused.bias)))
-        for i, slot in enumerate(inputs.flag_slots):
-            if slot in plan.flags:
-                told[i] = fused.flags[plan.flags.index(slot)]
-        features, weight = [*features, graph.add("Cast", inputs.flags, to="float")], [*weight, told]
-    if features:
-        seen = features[0] if len(features) == 1 else graph.add("Concat", *features, axis=1)
-        total = graph.add("Gemm", seen, np.concatenate(weight).astype(np.float32), total)
-    edges, nearest = fused.edges, None
-    if len(edges) > 1:
-        levels = graph.split(total, [*np.diff(edges).tolist(), len(fused.shift)])
-        hidden = nearest = graph.add("Relu", levels[0])
-        onto = fused.onto.astype(np.float32)
-        for level, start, stop in zip(levels[1:-1], edges[1:-1], edges[2:], strict=True):
-            neurons = graph.add("Relu", graph.add("Gemm", hidden, onto[:start, start:stop], level))
-            hidden = graph.add("Concat", hidden, neurons, axis=1)
-        total = graph.add("Gemm", hidden, onto[:, edges[-1] :], levels[-1])
-    return total if rules is None else _with_rules(graph, rules, z, nearest, total)
+        weight = np.stack([told.get(slot, np.zeros(len(bias))) for slot in inputs.flag_slots])
+        read.append(((graph.add("Cast", inputs.flags, to="float"),), weight))
+    read = [(names, weight) for names, weight in read if weight.any()] or ([] if lookup else read[:1])
+    if not read:
+        return str(lookup)
+    names = [name for some, _ in read for name in some]
+    seen = names[0] if len(names) == 1 else graph.add("Concat", *names, axis=1)
+    weight = np.concatenate([weight for _, weight in read]).astype(np.float32)
+    used = np.flatnonzero(weight.any(axis=1))
+    if (len(weight) - len(used)) * width > A_COPY * len(used) + AN_OPERATION:
+        seen, weight = graph.add("Gather", seen, used.astype(np.int32), axis=1), weight[used]
+    return graph.add("Gemm", seen, arrange(weight), lookup or arrange(bias.astype(np.float32)))
 
 
-def _with_rules(graph: Graph, rules: Rules, z: str | None, nearest: str | None, outputs: str) -> str:
-    """Outputs (n, O) and what rules add to them. What is gathered has a column per row of the table, so that many are gathered as lines."""
-    cuts = graph.add("Relu", graph.add("Gemm", z, rules.weight.astype(np.float32), rules.constant.astype(np.float32)))
-    if len(rules.others):
-        assert nearest is not None
-        cuts = graph.add("Concat", cuts, graph.add("Gather", nearest, rules.others.astype(np.int32), axis=1), axis=1)
-    cuts = graph.add("Transpose", cuts, perm=[1, 0])
+def _taking(graph: Graph, places: np.ndarray) -> Callable[[np.ndarray], str]:
+    """Columns of a constant, some of them several times."""
+    return lambda matrix: graph.add("Gather", matrix, places, axis=-1)
+
+
+def _with_rules(graph: Graph, plan: Plan, rules: Rules, values: Values | None, inputs: Inputs, outputs: str) -> str:
+    """Outputs (n, O) and what rules add to them."""
     unmet = []
     for group in rules.groups:
-        heard = graph.add("Gather", cuts, group.inputs.astype(np.int32))  # (k, R, n)
+        places = group.inputs.ravel().astype(np.int32)
+        cuts = graph.add(
+            "Relu", _read_table(graph, plan, rules.cuts, values, inputs, _taking(graph, places), sum(g.inputs.size for g in rules.groups))
+        )
+        heard = graph.add("Reshape", cuts, np.array([0, *group.inputs.shape]))  # (n, k, R)
         if (group.numbers[group.numbers != 0] != -1).any():  # as rules are made they are all -1
-            heard = graph.add("Mul", heard, -group.numbers[:, :, None].astype(np.float32))
-        unmet.append(graph.add("ReduceSum", heard, np.array([0]), keepdims=0))
-    whole = unmet[0] if len(unmet) == 1 else graph.add("Concat", *unmet, axis=0)
-    met = graph.add("Relu", graph.add("Sub", rules.bias[:, None].astype(np.float32), whole))
-    return graph.add("Gemm", met, rules.readout.astype(np.float32), outputs, transA=1)
+            heard = graph.add("Mul", heard, -group.numbers[None].astype(np.float32))
+        unmet.append(graph.add("ReduceSum", heard, np.array([1]), keepdims=0))
+    whole = unmet[0] if len(unmet) == 1 else graph.add("Concat", *unmet, axis=1)
+    met = graph.add("Relu", graph.add("Sub", rules.bias[None].astype(np.float32), whole))
+    return graph.add("Gemm", met, rules.readout.astype(np.float32), outputs)

@@ -16,26 +16,37 @@ from netloom.target.weights import CLIP
 from netloom.tasks.columns.category import Category
 from netloom.tasks.columns.column import LARGEST
 
-__all__ = ["Inputs", "missing_text", "read"]
+__all__ = ["EDGE", "MISSING", "Inputs", "Levels", "missing_text", "read_columns"]
 
 HALVES = 10  # bits of the length of a text; longer ones count as 2**HALVES - 1 characters
 
 
 @dataclass(frozen=True)
+class Levels:
+    """What the texts are: ``name`` is (n, R) float, 1 where a text is one of R levels, or (n, c) rows of a table to look effects up in.
+
+    rows : (R,) which of the plan's codes each of them is.  others : (R,) the code that another text would be; None for a table.
+    first : how many of the rows are of the first column.
+    """
+
+    name: str
+    rows: np.ndarray
+    others: np.ndarray | None
+    first: int
+
+
+@dataclass(frozen=True)
 class Inputs:
-    """Names of results: ``numbers`` (n, q) double, nothing missing, column i is slot ``order[i]``; ``codes`` (n, c) rows of the table of
-    codes; ``flags`` (n, f) bool, what is missing, column i of slot ``flag_slots[i]``. None where there are none. ``described`` says what
-    each input takes. ``rows`` (R,) is which of the plan's codes each row of the table stands for, the first ``first`` of them for the
-    first column."""
+    """Names of results: ``numbers`` (n, q) double, column i is slot ``order[i]``, with `MISSING` and `EDGE` in them where they are marked
+    and as the network reads them where not; ``flags`` (n, f) bool, what else is missing, column i of slot ``flag_slots[i]``. None where
+    there are none. ``described`` says what each input takes."""
 
     numbers: str | None
     order: list[int]
-    codes: str | None
+    levels: Levels | None
     flags: str | None
     flag_slots: list[int]
     described: list[dict[str, Any]]
-    rows: np.ndarray
-    first: int
 
 
 def missing_text(levels: tuple[str, ...]) -> str:
@@ -43,12 +54,13 @@ def missing_text(levels: tuple[str, ...]) -> str:
     return next(text for text in ("", "<missing>", *(f"<missing {i}>" for i in range(len(levels) + 1))) if text not in levels)
 
 
-ROWS = 500  # of a table of texts in every column: larger ones take much space
+EDGE, MISSING = 1.79e308, -1.77e308  # stand for infinite (of either sign) and for missing among numbers; a double holds 1.7977e308
+INDICATORS = 200  # of levels in all columns: with more, a table to look them up in is faster
 GROUPS = {"number": "numbers", "boolean": "numbers", "date": "dates", "category": "texts", "constant": "texts"}
 
 
-def read(graph: Graph, network: TargetNetwork, plan: Plan, *, grouped: bool) -> Inputs:
-    """Make the inputs and prepare them."""
+def read_columns(graph: Graph, network: TargetNetwork, plan: Plan, *, grouped: bool, marked: bool) -> Inputs:
+    """Make the inputs and prepare them; ``marked``: what is missing or infinite is left to whoever reads the numbers."""
     columns, kinds = network.schema.columns, [network.schema.columns[slot.column].kind for slot in plan.slots]
     wanted = sorted({slot.column for slot in plan.slots} | {code.column for code in plan.codes}) or [0]
     described, sources = _inputs(graph, network, wanted, grouped)
@@ -57,9 +69,10 @@ def read(graph: Graph, network: TargetNetwork, plan: Plan, *, grouped: bool) -> 
     extras = [i for i, kind in enumerate(kinds) if kind == "category"]
     parts, flags, order, flag_slots = [], [], [*plain], []
     if plain:
-        cleaned, missing = _clean(graph, plan, plain, sources.all_of("numbers", [plan.slots[i].column for i in plain]))
-        parts.append(cleaned)
-        if any(plan.slots[i].flag >= 0 for i in plain):
+        raw = sources.all_of("numbers", [plan.slots[i].column for i in plain])
+        missing = graph.add("IsNaN", raw)
+        parts.append((_marked if marked else _clean)(graph, plan, plain, raw, missing))
+        if not marked and any(plan.slots[i].flag >= 0 for i in plain):
             flags.append(missing)
             flag_slots += plain
     if dates:
@@ -75,10 +88,10 @@ def read(graph: Graph, network: TargetNetwork, plan: Plan, *, grouped: bool) -> 
         assert isinstance(column, Category)
         parts.append(_extra(graph, column, sources.one(plan.slots[i].column), sources.missing[plan.slots[i].column]))
     order += extras
-    codes, rows, first = _codes(graph, plan, sources)
-    if codes is None and not flags and not any(len(view.slots) for view in plan.views):  # something must say how many rows there are
-        codes = _nothing(graph, sources.one(wanted[0]), columns[wanted[0]].kind)
-    return Inputs(_joined(graph, parts), order, codes, _joined(graph, flags), flag_slots, described, rows, first)
+    levels = _levels(graph, plan, sources)
+    if levels is None and not flags and not any(len(view.slots) for view in plan.views):  # something must say how many rows there are
+        levels = Levels(_nothing(graph, sources.one(wanted[0]), columns[wanted[0]].kind), np.zeros(1, dtype=int), None, 1)
+    return Inputs(_joined(graph, parts), order, levels, _joined(graph, flags), flag_slots, described)
 
 
 class _Sources:
@@ -143,43 +156,53 @@ def _joined(graph: Graph, parts: list[str]) -> str | None:
     return None if not parts else parts[0] if len(parts) == 1 else graph.add("Concat", *parts, axis=1)
 
 
-def _clean(graph: Graph, plan: Plan, slots: list[int], x: str) -> tuple[str, str]:
+def _marked(graph: Graph, plan: Plan, slots: list[int], x: str, missing: str) -> str:
+    """Nothing that is no number: what is missing or infinite becomes a number that no column holds."""
+    return graph.add("Clip", graph.add("Where", missing, np.float64(MISSING), x), np.float64(-EDGE), np.float64(EDGE))
+
+
+def _clean(graph: Graph, plan: Plan, slots: list[int], x: str, missing: str) -> str:
     """Missing values become the mean, infinities the extremes of training, the rest stays within what single precision holds."""
     fill, low, high = (plan.column(name)[slots][None] for name in ("fill", "low", "high"))
-    missing = graph.add("IsNaN", x)
     x = graph.add("Where", missing, fill, x)
     bounded = graph.add("Min", graph.add("Max", x, low), high)
     x = graph.add("Where", graph.add("IsInf", x), bounded, x)
     reach = [view.scale * 2 * CLIP + np.abs(view.centre) for view in plan.views]
     if max((r.max(initial=0) for r in reach), default=0) >= LARGEST:  # else a value so large is cut after scaling
         x = graph.add("Clip", x, np.float64(-LARGEST), np.float64(LARGEST))
-    return x, missing
+    return x
 
 
-def _codes(graph: Graph, plan: Plan, sources: _Sources) -> tuple[str | None, np.ndarray, int]:
-    """Rows of the table of codes (n, c), which code of the plan each row of the table is, and how many are of the first column."""
-    offsets = plan.offsets.tolist()
-    every, first = np.arange(max(offsets[-1], 1)), plan.codes[0].size if plan.codes else 1
-    if "texts" in sources.groups and plan.codes:  # all texts at once: what a text is in any column, then what it is in its own
-        words = sorted({level for code in plan.codes for level in code.levels} | set(sources.missing.values()))
+def _levels(graph: Graph, plan: Plan, sources: _Sources) -> Levels | None:
+    """What a text is in any column is found at once, and then what that is in its own."""
+    if not plan.codes:
+        return None
+    codes, offsets = plan.codes, plan.offsets[:-1].tolist()
+    words = sorted({level for code in codes for level in code.levels} | {sources.missing[code.column] for code in codes})
+    tables = []
+    for code, offset in zip(codes, offsets, strict=True):
+        own = {level: i for i, level in enumerate(code.levels)} | {sources.missing[code.column]: code.missing}
+        tables.append([offset + own.get(word, code.unseen) for word in words] + [offset + code.unseen])
+    if len(codes) * len(words) <= INDICATORS:
+        texts = sources.all_of("texts", [code.column for code in codes])
+        one_hot = graph.add("OneHotEncoder", texts, cats_strings=words)  # (n, c, words), a text that is none of them is none
+        flat = graph.add("Reshape", one_hot, np.array([0, len(codes) * len(words)]))
+        return Levels(flat, np.concatenate([table[:-1] for table in tables]), np.repeat([table[-1] for table in tables], len(words)), 0)
+    every = np.arange(plan.offsets[-1])
+    if "texts" in sources.groups:
         what = graph.add("LabelEncoder", "texts", keys_strings=words, values_int64s=list(range(len(words))), default_int64=len(words))
-        tables = []
-        for code, offset in zip(plan.codes, offsets, strict=False):
-            own = {level: i for i, level in enumerate(code.levels)} | {sources.missing[code.column]: code.missing}
-            tables.append([offset + own.get(word, code.unseen) for word in words] + [offset + code.unseen])
         if len(tables) > 1:
             what = graph.add("Add", what, np.arange(len(tables))[None] * len(tables[0]))
-        rows = np.concatenate(tables)
-        if len(rows) <= ROWS:  # the table may as well be in the order of the texts
-            return what, rows, len(tables[0])
-        return graph.add("Gather", rows, what), every, first
+        return Levels(graph.add("Gather", np.concatenate(tables), what), every, None, codes[0].size)
     found = []
-    for code, offset in zip(plan.codes, offsets, strict=False):
+    for code, offset in zip(codes, offsets, strict=True):
         keys = [*code.levels, sources.missing[code.column]]
         values = [*range(offset, offset + len(code.levels)), offset + code.missing]
         text = sources.one(code.column)
         found.append(graph.add("LabelEncoder", text, keys_strings=keys, values_int64s=values, default_int64=offset + code.unseen))
-    return _joined(graph, found), every, first
+    name = _joined(graph, found)
+    assert name is not None
+    return Levels(name, every, None, codes[0].size)
 
 
 def _extra(graph: Graph, column: Category, text: str, missing: str) -> str:

@@ -12,7 +12,7 @@ __all__ = ["Graph"]
 TYPES = {"float": TensorProto.FLOAT, "double": TensorProto.DOUBLE, "int64": TensorProto.INT64, "bool": TensorProto.BOOL}
 DTYPES: dict[Any, int] = {np.float32: 1, np.float64: 11, np.int64: 7, np.str_: 8}
 PLAIN, LATEST, ML, IR = 17, 20, 3, 9  # opsets: the plain one, the first with RegexFullMatch, of ai.onnx.ml; IR version of the file
-ML_OPS = {"LabelEncoder"}
+ML_OPS = {"LabelEncoder", "OneHotEncoder"}
 
 
 class Graph:
@@ -23,6 +23,7 @@ class Graph:
         self.constants: list[TensorProto] = []
         self.inputs: list[ValueInfoProto] = []
         self.outputs: list[ValueInfoProto] = []
+        self.made: dict[Any, str] = {}  # what was added before, so that nothing is made or kept twice
 
     def input(self, name: str, dtype: Any, doc: str, width: int = 1) -> str:
         """A column (n, 1), or several (n, width)."""
@@ -33,17 +34,14 @@ class Graph:
         """A node with one result. Arrays and numpy numbers among the inputs become constants; ``to`` may be a word."""
         if "to" in attributes:
             attributes["to"] = TYPES[attributes["to"]]
-        read = [self._named(x) for x in inputs]  # may add nodes of its own
-        name = f"#{len(self.nodes)}"  # no column of a table is named so by accident: see `input_names`
+        read = [x if isinstance(x, str) else self.constant(x) for x in inputs]  # may add nodes of its own
+        key = (op, *read, repr(attributes))
+        if key in self.made:
+            return self.made[key]
+        self.made[key] = name = f"#{len(self.nodes)}"  # no column of a table is named so by accident: see `input_names`
         domain = "ai.onnx.ml" if op in ML_OPS else ""
         self.nodes.append(helper.make_node(op, read, [name], domain=domain, **attributes))
         return name
-
-    def split(self, value: str, sizes: list[int]) -> list[str]:
-        """Columns in pieces of these sizes."""
-        names = [f"#{len(self.nodes)}.{i}" for i in range(len(sizes))]
-        self.nodes.append(helper.make_node("Split", [value, self._named(np.array(sizes))], names, axis=1))
-        return names
 
     def output(self, value: str, name: str, dtype: Any, shape: tuple[int, ...]) -> None:
         """Give a result its public name."""
@@ -61,12 +59,16 @@ class Graph:
         helper.set_model_props(model, metadata)
         return model
 
-    def _named(self, value: Any) -> str:
-        if isinstance(value, str):
-            return value
+    def constant(self, value: Any) -> str:
+        """An array or a numpy number."""
         array = np.asarray(value)
-        if array.dtype.kind == "f" and 16 * np.count_nonzero(array) + 1000 < array.nbytes:
-            return self._scattered(array)
+        key = (array.dtype.str, array.shape, tuple(array.ravel()) if array.dtype == object else array.tobytes())
+        if key not in self.made:
+            sparse = array.dtype.kind == "f" and 16 * np.count_nonzero(array) + 1000 < array.nbytes
+            self.made[key] = self._scattered(array) if sparse else self._stored(array)
+        return self.made[key]
+
+    def _stored(self, array: np.ndarray) -> str:
         name = f"c{len(self.constants)}#"
         if array.dtype == object:
             texts: Any = [str(text).encode() for text in array.ravel()]

@@ -1,7 +1,7 @@
 """Rules apart from the other neurons, where a matrix of them would be so many zeros that reading it takes most of the time.
 
-A rule reads a few of hundreds of cuts, and a cut only values; nothing but the outputs hears a rule. So they can be reckoned beside all
-else, with the cuts of every rule gathered, and added to the outputs at last.
+A rule reads a few of hundreds of cuts, and a cut only values and levels; nothing but the outputs hears a rule. So every rule may reckon
+its own cuts, those that several share as often, and rules are added to the outputs at last.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from netloom.export.fuse import Fused
+from netloom.export.fuse import Fused, Reading
 from netloom.target.weights import gathered
 
 __all__ = ["Group", "Rules", "take_out"]
 
-WORTH = 150_000  # numbers of matrices that are spared; with fewer, one row takes no less time with its cuts gathered
+WORTH = 150_000  # numbers of matrices that are spared; with fewer, one row takes no less time with rules apart
 MOST = 16  # cuts of a rule
-A_GROUP = 300  # gathered numbers that cost as much as two more operations
+A_GROUP = 300  # cuts that cost as much as two more operations
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,15 +30,13 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class Rules:
-    """``relu(numbers of each group @ [cuts | others] + bias) @ readout`` is added to the outputs, ``cuts = relu(z @ weight + constant)``.
+    """``relu(numbers of each group @ relu(cuts) + bias) @ readout`` is added to the outputs.
 
-    weight : (values, C), the last column is 0.  constant : (C,).  others : (Q,) neurons of the first depth that rules read as well.
+    cuts : what C neurons read of the table, nothing bent; the last is 0.
     bias : (R,) and readout : (R, O), in the order of the groups.
     """
 
-    weight: np.ndarray
-    constant: np.ndarray
-    others: np.ndarray
+    cuts: Reading
     groups: list[Group]
     bias: np.ndarray
     readout: np.ndarray
@@ -52,57 +50,45 @@ def take_out(fused: Fused, values: int) -> tuple[Fused, Rules | None]:
     values : how many of the features come first and are values, not bent
     """
     edges = fused.edges
-    if len(edges) < 3 or not values:
+    if len(edges) < 3:
         return fused, None
     H, first, onto = int(edges[-1]), int(edges[1]), fused.onto
-    looked_up = (fused.codes != 0).any(axis=0) | (fused.flags != 0).any(axis=0)
-    reads_table = looked_up | (fused.weight != 0).any(axis=0)
-    is_rule = ~reads_table[:H] & (onto[:, :H] == 0).all(axis=1) & (np.arange(H) >= first)
-    is_rule &= (onto[first:, :H] == 0).all(axis=0) & (np.count_nonzero(onto[:, :H], axis=0) <= MOST)
+    straight = (np.arange(H) < first) & (fused.table.weight[values:, :H] == 0).all(axis=0)
+    is_rule = ~fused.table.reads[:H] & (onto[:, :H] == 0).all(axis=1) & (np.arange(H) >= first)
+    is_rule &= (onto[~straight, :H] == 0).all(axis=0) & (np.count_nonzero(onto[:, :H], axis=0) <= MOST)
     read = onto != 0
-    for_rules = read[:, :H][:, is_rule].any(axis=1) & ~read[:, :H][:, ~is_rule].any(axis=1) & ~read[:, H:].any(axis=1)
-    is_cut = for_rules & ~looked_up[:H] & (fused.weight[values:, :H] == 0).all(axis=0) & (np.arange(H) < first)
-    if is_cut.sum() * len(fused.weight) + is_rule.sum() * H < WORTH:
+    is_cut = read[:, :H][:, is_rule].any(axis=1)
+    only_cut = is_cut & ~read[:, :H][:, ~is_rule].any(axis=1) & ~read[:, H:].any(axis=1)
+    if only_cut.sum() * len(fused.table.weight) + is_rule.sum() * H < WORTH:
         return fused, None
-    others = np.flatnonzero(read[:first, :H][:, is_rule].any(axis=1) & ~is_cut[:first])
-    kept = ~is_rule & ~is_cut
-    return _without(fused, kept), _apart(fused, np.flatnonzero(is_rule), np.flatnonzero(is_cut), others, kept, values)
+    return _without(fused, ~is_rule & ~only_cut), _apart(fused, np.flatnonzero(is_rule), np.flatnonzero(is_cut))
 
 
 def _without(fused: Fused, kept: np.ndarray) -> Fused:
     """Only the neurons that are kept; depths of which none are left go."""
     widths = [int(kept[start:stop].sum()) for start, stop in zip(fused.edges[:-1], fused.edges[1:], strict=True)]
-    columns = np.concatenate([np.flatnonzero(kept), np.arange(len(kept), len(fused.bias))])
+    columns = np.concatenate([np.flatnonzero(kept), np.arange(len(kept), len(fused.table.bias))])
     return replace(
         fused,
-        weight=fused.weight[:, columns],
-        codes=fused.codes[:, columns],
-        flags=fused.flags[:, columns],
-        bias=fused.bias[columns],
+        table=fused.table.of(columns),
         edges=np.concatenate([[0], np.cumsum([width for width in widths if width])]).astype(int),
         onto=fused.onto[kept][:, columns],
     )
 
 
-def _apart(fused: Fused, rules: np.ndarray, cuts: np.ndarray, others: np.ndarray, kept: np.ndarray, values: int) -> Rules:
-    H, zero, onto = len(kept), len(cuts), fused.onto
+def _apart(fused: Fused, rules: np.ndarray, cuts: np.ndarray) -> Rules:
+    H, zero, onto = int(fused.edges[-1]), len(cuts), fused.onto
     place = np.full(H, -1)
     place[cuts] = np.arange(zero)
-    place[others] = zero + 1 + np.arange(len(others))
     count = np.count_nonzero(onto[:, rules], axis=0)
     rules = rules[np.argsort(count, kind="stable")]
     groups = []
     for some in np.split(rules, _ends(np.sort(count))):
         inputs, numbers = gathered(onto[:, some].T)
         groups.append(Group(np.where(numbers == 0, zero, place[inputs]).T, numbers.T))
-    return Rules(
-        np.concatenate([fused.weight[:values, cuts], np.zeros((values, 1))], axis=1),
-        np.append(fused.bias[cuts], 0.0),
-        np.cumsum(kept)[others] - 1,
-        groups,
-        fused.bias[rules],
-        onto[rules, H:],
-    )
+    read = fused.table.of(cuts)
+    padded = (np.pad(matrix, [(0, 0)] * (matrix.ndim - 1) + [(0, 1)]) for matrix in (read.weight, read.codes, read.flags, read.bias))
+    return Rules(Reading(*padded), groups, fused.table.bias[rules], onto[rules, H:])
 
 
 def _ends(count: np.ndarray) -> list[int]:
