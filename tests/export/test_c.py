@@ -7,9 +7,11 @@ import subprocess
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from netloom.export import export
-from netloom.export.c import to_c
+from netloom.export.c import sums, to_c
 from netloom.export.plan import make_plan
 
 COMPILER = shutil.which("gcc") or shutil.which("cc")
@@ -120,3 +122,21 @@ def test_functions_are_named_after_the_file(make, tmp_path):
     for name, function in (("a-b.h", "a_b_predict"), ("1st.h", "net_1st_predict"), ("Größe.h", "Gr__e_predict")):
         export(make("linear").network, tmp_path / name)
         assert f"void {function}(" in (tmp_path / name).read_text()
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_shared_sums_are_the_matrix(data):
+    n, h = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 20))
+    inputs = data.draw(st.lists(st.frozensets(st.integers(0, n - 1), max_size=6), min_size=h, max_size=h))
+    lines = sums(list(enumerate(inputs)), 0)
+    x, b, a = [2.0**i for i in range(n)], [0.5 + j for j in range(h)], [None] * h  # powers of two: every sum is exact and tells its parts
+    exec("\n".join(lines), {"x": x, "b": b, "a": a})  # as C, but for the semicolons, which Python takes too
+    assert a == [b[j] - sum(x[i] for i in inputs[j]) for j in range(h)]
+    assert sum(line.count("x[") for line in lines) <= sum(map(len, inputs))
+
+
+def test_leaves_of_a_tree_share_their_way():
+    leaves = [{0, 1, 2}, {0, 1, 3}, {0, 4}, {5, 6}, {5, 7}]
+    lines = sums([(j, frozenset(leaf)) for j, leaf in enumerate(leaves)], 0)
+    assert sum(line.count("x[") for line in lines) == 8  # every edge of the tree once, 12 of them otherwise

@@ -7,6 +7,7 @@ another type), columns are scaled in double, as years and dates need it. Every p
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +24,7 @@ __all__ = ["to_c", "write"]
 
 WIDTH = 120
 FEW = 8  # outputs: below, each is a sum of its own
-LONG = 24  # outputs that read one and the same input: below, a loop for each input is slower than looking up
+LONG = 16  # outputs that read one and the same input: below, a loop for each input is slower than looking up
 DENSE = 7  # a processor adds that many numbers in a row in the time of one that it looks up
 
 
@@ -102,6 +103,9 @@ def _arrays(name: str, plan: Plan) -> list[str]:
             found += [_array(f"{name}_v{v}_thresholds", 3 * view.thresholds.T, "NETLOOM_REAL")]
     for t, part in enumerate([*plan.layers, plan.readout]):
         for key, matrix in _matrices(plan, part).items():
+            if isinstance(matrix, Sums):
+                found.append(_function(f"{name}_l{t}_{key}", matrix.lines))
+                continue
             if isinstance(matrix, Sparse):
                 found.append(_array(f"{name}_l{t}_{key}_from", matrix.from_, "int"))
             elif isinstance(matrix, Runs):
@@ -113,10 +117,17 @@ def _arrays(name: str, plan: Plan) -> list[str]:
 
 
 class Runs(NamedTuple):
-    """A matrix with one number in each column, of outputs in the order of the input they read: i is read by those up to ``ends[i]``."""
+    """A layer's only matrix, with one number in each column, of outputs in the order of the input they read: those up to ``ends[i]`` read
+    i."""
 
     numbers: np.ndarray
     ends: np.ndarray
+
+
+class Sums(NamedTuple):
+    """A layer's only matrix, of 0 and -1: ``lines`` of code that make the outputs, sums that several share once."""
+
+    lines: list[str]
 
 
 class Sparse(NamedTuple):
@@ -160,29 +171,47 @@ def _edges(plan: Plan, part: Part) -> list[int]:
     return np.cumsum([0, *(plan.layers[e].width for e in part.earlier)])[:-1].tolist()
 
 
-def _matrices(plan: Plan, part: Part) -> dict[str, np.ndarray | Runs | Sparse]:
+def _matrices(plan: Plan, part: Part) -> dict[str, np.ndarray | Runs | Sparse | Sums]:
     """Those of a part that are not all 0, in the order in which they are read: a row per input, or per output where these are few."""
     products = {"weight": _by_step(plan, part)}
     for e, at in zip(part.earlier, _edges(plan, part), strict=True):
         products[f"onto{e}"] = part.onto[at : at + plan.layers[e].width]
-    products |= {"codes": part.codes, "flags": part.flags}
-    found: dict[str, np.ndarray | Runs | Sparse] = {}
+    products = {key: matrix for key, matrix in (products | {"codes": part.codes, "flags": part.flags}).items() if matrix.any()}
+    alone = len(products) == 1 and part is not plan.readout
+    found: dict[str, np.ndarray | Runs | Sparse | Sums] = {}
     for key, matrix in products.items():
-        if not matrix.any():
-            continue
         if key in ("codes", "flags"):  # read row by row
             found[key] = matrix
-        elif _is_runs(matrix):
+        elif alone and _is_runs(matrix):
             where = _first(matrix)
             found[key] = Runs(matrix[where, np.arange(len(where))], np.searchsorted(where, np.arange(where[-1] + 1), "right"))
-        elif DENSE * np.count_nonzero(matrix) < matrix.size:
+        elif DENSE * np.count_nonzero(matrix) >= matrix.size:
+            found[key] = matrix.T if part.width < FEW else matrix
+        elif alone and np.isin(matrix, (0, -1)).all():
+            found[key] = Sums(sums([(j, frozenset(np.flatnonzero(column).tolist())) for j, column in enumerate(matrix.T)], 0))
+        else:
             places, numbers = (x.T for x in gathered(matrix.T))
             counts = tuple(int(np.flatnonzero(row)[-1]) + 1 for row in numbers)
             numbers, places = (np.concatenate([x[k, :n] for k, n in enumerate(counts)]) for x in (numbers, places))
             found[key] = Sparse(numbers, places, counts)
-        else:
-            found[key] = matrix.T if part.width < FEW else matrix
     return found
+
+
+def sums(outputs: list[tuple[int, frozenset[int]]], depth: int) -> list[str]:
+    """``a[j] = b[j] - sum of x[i]``: what most have in common first, in a variable for each depth; leaves of a tree share their way."""
+    common = [f"s{depth - 1}"] if depth else []
+    lines = [" - ".join([f"a[{j}] = b[{j}]", *common]) + ";" for j, inputs in outputs if not inputs]
+    outputs = [(j, inputs) for j, inputs in outputs if inputs]
+    while outputs:
+        count = Counter(i for _, inputs in outputs for i in inputs)
+        most = min(count, key=lambda i: (-count[i], i))
+        if count[most] == 1:
+            totals = [" + ".join([*common, *(f"x[{i}]" for i in sorted(inputs))]) for _, inputs in outputs]
+            return [*lines, *(f"a[{j}] = b[{j}] - ({text});" for (j, _), text in zip(outputs, totals, strict=True))]
+        lines.append(f"s{depth} = {' + '.join([*common, f'x[{most}]'])};")
+        lines += sums([(j, inputs - {most}) for j, inputs in outputs if most in inputs], depth + 1)
+        outputs = [(j, inputs) for j, inputs in outputs if most not in inputs]
+    return lines
 
 
 def _by_step(plan: Plan, part: Part) -> np.ndarray:
@@ -244,7 +273,8 @@ def _steps(name: str, plan: Plan, classes: int) -> list[str]:
         a = "y" if last else f"(h + {starts[t]})"
         held = _matrices(plan, part)
         product = "netloom_few" if H < FEW else "netloom_many"
-        lines.append(f"for (i = 0; i < {H}; i++) {a}[i] = {0 if last else f'{p}_bias[i]'};")
+        if not any(isinstance(matrix, (Runs, Sums)) for matrix in held.values()):
+            lines.append(f"for (i = 0; i < {H}; i++) {a}[i] = {0 if last else f'{p}_bias[i]'};")
         if "codes" in held:
             for c, offset in enumerate(plan.offsets[:-1].tolist()):
                 lines.append(f"netloom_add({p}_codes + {H} * ({offset} + code[{c}]), {a}, {H});")
@@ -255,14 +285,16 @@ def _steps(name: str, plan: Plan, classes: int) -> list[str]:
         inputs |= {f"onto{e}": (f"h + {starts[e]}", plan.layers[e].width) for e in part.earlier}
         for key, (where, count) in inputs.items():
             matrix = held.get(key)
-            if isinstance(matrix, Sparse):
+            if isinstance(matrix, Sums):
+                lines.append(f"{p}_{key}({where}, {p}_bias, {a});")
+            elif isinstance(matrix, Sparse):
                 for at, count in zip(np.cumsum((0, *matrix.counts)), matrix.counts, strict=False):
                     lines.append(f"netloom_sparse({p}_{key} + {at}, {p}_{key}_from + {at}, {where}, {a}, {count});")
             elif isinstance(matrix, Runs):
-                lines.append(f"netloom_runs({p}_{key}, {p}_{key}_ends, {where}, {len(matrix.ends)}, {a});")
+                lines.append(f"netloom_runs({p}_{key}, {p}_{key}_ends, {where}, {len(matrix.ends)}, {p}_bias, {a});")
             elif matrix is not None:
                 lines.append(f"{product}({p}_{key}, {where}, {count}, {a}, {H});")
-        if not last:
+        if not last and not any(isinstance(matrix, Runs) for matrix in held.values()):
             lines.append(f"for (i = 0; i < {H}; i++) {a}[i] = {a}[i] > 0 ? {a}[i] : 0;")
     p = f"{name}_l{len(plan.layers)}_bias"
     if classes == 2:
@@ -291,6 +323,14 @@ def _comment(text: str) -> str:
     return text.encode("unicode_escape").decode().replace("*/", "* /").replace("/*", "/ *")
 
 
+def _function(name: str, statements: list[str]) -> str:
+    """A function of statements that read x, change a, and keep what they need again in s0, s1, ...; b is the bias."""
+    kept = sorted({word for line in statements for word in re.findall(r"\bs\d+\b", line)}, key=lambda word: int(word[1:]))
+    head = f"static void {name}(const NETLOOM_REAL *restrict x, const NETLOOM_REAL *restrict b, NETLOOM_REAL *restrict a)"
+    declared = [f"    NETLOOM_REAL {', '.join(kept)};"] if kept else []
+    return "\n".join([head, "{", *declared, *_wrapped(statements), "}"])
+
+
 def _array(name: str, values: np.ndarray, kind: str) -> str:
     flat = np.ravel(values)
     if kind in ("short", "int"):
@@ -299,10 +339,14 @@ def _array(name: str, values: np.ndarray, kind: str) -> str:
         words = [repr(float(x)) for x in flat]
     else:
         words = [f"{x!s}f" for x in flat.astype(np.float32)]
+    return f"static const {kind} {name}[{len(flat)}] = {{\n" + "\n".join(_wrapped([f"{word}," for word in words])) + "\n};"
+
+
+def _wrapped(words: list[str]) -> list[str]:
     lines, line = [], "   "
     for word in words:
         if len(line) + len(word) > WIDTH:
             lines.append(line)
             line = "   "
-        line += f" {word},"
-    return f"static const {kind} {name}[{len(flat)}] = {{\n" + "\n".join([*lines, line]) + "\n};"
+        line += f" {word}"
+    return [*lines, line]

@@ -114,7 +114,8 @@ static inline void netloom_cells(const NETLOOM_REAL *restrict z, int m, const NE
     for (i = 0; i < m; i++) f[m + i] = netloom_cos_twice(z[i]);
     for (i = 0; i < m; i++) f[2 * m + i] = 0.5f * ((z[i] * z[i] > 7 ? 7 : z[i] * z[i]) - 1);
     for (s = 0; s < 4; s++)
-        for (i = 0; i < m; i++) f[(3 + s) * m + i] = netloom_tanh(3 * z[i] - thresholds[s * m + i]);
+        for (i = 0; i < m; i++) f[(3 + s) * m + i] = 3 * z[i] - thresholds[s * m + i];
+    for (i = 3 * m; i < 7 * m; i++) f[i] = netloom_tanh(f[i]);
 }
 
 /* a += x @ w, w (n, h): four rows at a time, so that a is fetched and kept a quarter as often. */
@@ -137,13 +138,16 @@ static inline void netloom_sparse(const NETLOOM_REAL *restrict w, const int *res
     for (j = 0; j < h; j++) a[j] += w[j] * x[from[j]];
 }
 
-/* a += w * x[i] for the outputs from ends[i - 1] up to ends[i]: those that read nothing but x[i]. */
+/* a = relu(b + w * x[i]) for the outputs from ends[i - 1] up to ends[i]: those that read nothing but x[i]. */
 static inline void netloom_runs(const NETLOOM_REAL *restrict w, const int *restrict ends, const NETLOOM_REAL *restrict x, int n,
-    NETLOOM_REAL *restrict a)
+    const NETLOOM_REAL *restrict b, NETLOOM_REAL *restrict a)
 {
     int i, j = 0;
     for (i = 0; i < n; i++)
-        for (; j < ends[i]; j++) a[j] += w[j] * x[i];
+        for (; j < ends[i]; j++) {
+            const NETLOOM_REAL sum = b[j] + w[j] * x[i];
+            a[j] = sum > 0 ? sum : 0;
+        }
 }
 
 /* a += w @ x, w (h, n), h small: eight sums side by side, which is one vector unless a compiler unrolls the innermost loop too early. */
