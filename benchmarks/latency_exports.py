@@ -116,7 +116,6 @@ def ways(task, network, frame, y, folder, fast):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     graphs = {"ONNX": {}, "ONNX, grouped inputs": {"grouped": True}}
-    graphs |= {"ONNX, grouped inputs, no label": {"grouped": True, "label": False}} if classes else {}
     for name, how in graphs.items():
         model = to_onnx(network, **how)
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -99,19 +99,6 @@ def test_every_table_is_predicted_by_onnxruntime_alone(all_cases, elsewhere, agr
         np.testing.assert_allclose(found["alone"], last, rtol=1e-5, atol=1e-6)  # a row does not depend on those beside it
 
 
-@pytest.mark.parametrize("name", ["everything, 2 classes", "everything, 7 classes"])
-def test_without_the_label_the_chances_are_the_same(make, name):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    case = without_empty(make(name))
-    answers = []
-    for label in (True, False):
-        model = to_onnx(case.network, grouped=True, label=label)
-        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-        answers.append(dict(zip([one.name for one in session.get_outputs()], session.run(None, fed(model, case)), strict=True)))
-    assert list(answers[0]) == ["label", "chances"] and list(answers[1]) == ["chances"]
-    np.testing.assert_array_equal(answers[0]["chances"], answers[1]["chances"])
-
-
 @pytest.mark.parametrize("name", ["everything, 2 classes", "everything, value"])
 def test_a_file_holds_no_zeros_that_its_reader_can_put_there(make, agrees, name):
     case = without_empty(make(name))

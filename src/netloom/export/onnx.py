@@ -37,30 +37,29 @@ __all__ = ["to_onnx", "write"]
 A_COPY, AN_OPERATION = 100, 30_000  # numbers of a matrix that one row reads in the time of a gathered feature, and of a small operation
 
 
-def to_onnx(network: TargetNetwork, *, grouped: bool = False, label: bool = True) -> Any:
+def to_onnx(network: TargetNetwork, *, grouped: bool = False) -> Any:
     """The network as an ``onnx.ModelProto``, checked by ``onnx.checker``.
 
     Parameters
     ----------
     grouped : an input per kind of column, not per column
-    label : the most likely class is an output; without it only the chances are, and one row takes a tenth less
     """
     plan = make_plan(network)
     fused, rules = take_out(fuse(plan, pairs=network.classes is not None), sum(len(view.slots) for view in plan.views))
     graph = Graph()
     marked = worth_a_matrix(plan)
     inputs = read_columns(graph, network, plan, grouped=grouped, marked=marked)
-    outputs = _outputs(graph, plan, fused, rules, read_values(graph, plan, inputs, marked=marked), inputs)
+    seen, weight, bias = _last(graph, plan, fused, rules, read_values(graph, plan, inputs, marked=marked), inputs)
     if network.classes is None:
+        outputs = graph.add("Gemm", seen, weight.astype(np.float32), bias.astype(np.float32))
         answers = graph.add("Add", graph.add("Cast", outputs, to="double"), fused.shift[None])
         graph.output(answers, "values", np.float64, fused.shift.shape)
     else:
-        chances = graph.add("Softmax", outputs, axis=1)
-        if label:
-            best = graph.add("ArgMax", outputs, axis=1, keepdims=0)
-            whole = network.classes.dtype.kind in "iu"
-            labels = network.classes.astype(np.int64) if whole else np.array(class_names(network), dtype=object)
-            graph.output(graph.add("Gather", labels, best), "label", np.int64 if whole else np.str_, ())
+        whole = network.classes.dtype.kind in "iu"
+        names = {"classlabels_ints": network.classes.tolist()} if whole else {"classlabels_strings": class_names(network)}
+        numbers = {"coefficients": weight.T.ravel().tolist(), "intercepts": bias.tolist()}
+        best, chances = graph.add_both("LinearClassifier", seen, post_transform="SOFTMAX", **names, **numbers)
+        graph.output(best, "label", np.int64 if whole else np.str_, ())
         graph.output(chances, "chances", np.float32, (len(network.classes),))
     document = describe(network, plan) | {"inputs": inputs.described}
     model = graph.model("netloom", {"netloom": as_json(document)}, ", ".join(network.target_names))
@@ -73,15 +72,17 @@ def write(network: TargetNetwork, name: str) -> bytes:
     return to_onnx(network).SerializeToString(deterministic=True)
 
 
-def _outputs(graph: Graph, plan: Plan, fused: Fused, rules: Rules | None, values: Values | None, inputs: Inputs) -> str:
-    """Logits (n, C), or values (n, O) without their constant, float."""
-    table, first = fused.table, int(fused.edges[1]) if len(fused.edges) > 1 else 0
-    if not first:
-        outputs = _read_table(graph, plan, table, values, inputs, lambda matrix: matrix, len(table.bias))
+def _last(
+    graph: Graph, plan: Plan, fused: Fused, rules: Rules | None, values: Values | None, inputs: Inputs
+) -> tuple[str, np.ndarray, np.ndarray]:
+    """All that the outputs read (n, F) float, and their weight (F, O) and bias: logits, or values without their constant."""
+    table, end = fused.table, len(fused.table.bias)
+    if len(fused.edges) == 1:  # no neurons
+        seen = _read_table(graph, plan, table, values, inputs, lambda matrix: matrix, end)
+        weight, bias = np.eye(end), np.zeros(end)
     else:
-        end = len(table.bias)
+        first = int(fused.edges[1])
         later = np.flatnonzero(table.reads & (np.arange(end) >= first))
-        bias = np.where(np.arange(end) < first, table.bias, 0.0)
 
         def halves(matrix: np.ndarray) -> str:
             """What later neurons and outputs read of the table passes the first ReLU as its positive and its negative part: no operation
@@ -89,16 +90,20 @@ def _outputs(graph: Graph, plan: Plan, fused: Fused, rules: Rules | None, values
             apart = graph.constant(matrix[..., later])
             return graph.add("Concat", matrix[..., :first], apart, graph.add("Neg", apart), axis=-1)
 
-        hidden = graph.add("Relu", _read_table(graph, plan, replace(table, bias=bias), values, inputs, halves, first + 2 * len(later)))
+        once = replace(table, bias=np.where(np.arange(end) < first, table.bias, 0.0))
+        seen = graph.add("Relu", _read_table(graph, plan, once, values, inputs, halves, first + 2 * len(later)))
         joined = np.zeros((2 * len(later), end))
         joined[np.arange(len(later)), later], joined[len(later) + np.arange(len(later)), later] = 1, -1
-        stops = [*fused.edges[2:], end]
-        for start, stop in zip(fused.edges[1:], stops, strict=True):
+        for start, stop in zip(fused.edges[1:], [*fused.edges[2:], end], strict=True):
             weight = np.concatenate([fused.onto[:first], joined, fused.onto[first:start]])[:, start:stop]
-            outputs = graph.add("Gemm", hidden, weight.astype(np.float32), table.bias[start:stop].astype(np.float32))
+            bias = table.bias[start:stop]
             if stop != end:
-                hidden = graph.add("Concat", hidden, graph.add("Relu", outputs), axis=1)
-    return outputs if rules is None else _with_rules(graph, plan, rules, values, inputs, outputs)
+                neurons = graph.add("Relu", graph.add("Gemm", seen, weight.astype(np.float32), bias.astype(np.float32)))
+                seen = graph.add("Concat", seen, neurons, axis=1)
+    if rules is not None:
+        met = _rules(graph, plan, rules, values, inputs)
+        seen, weight = graph.add("Concat", seen, met, axis=1), np.concatenate([weight, rules.readout])
+    return seen, weight, bias
 
 
 def _read_table(
@@ -144,8 +149,8 @@ def _taking(graph: Graph, places: np.ndarray) -> Callable[[np.ndarray], str]:
     return lambda matrix: graph.add("Gather", matrix, places, axis=-1)
 
 
-def _with_rules(graph: Graph, plan: Plan, rules: Rules, values: Values | None, inputs: Inputs, outputs: str) -> str:
-    """Outputs (n, O) and what rules add to them."""
+def _rules(graph: Graph, plan: Plan, rules: Rules, values: Values | None, inputs: Inputs) -> str:
+    """How far every rule is met: (n, R)."""
     unmet = []
     for group in rules.groups:
         places = group.inputs.ravel().astype(np.int32)
@@ -157,5 +162,4 @@ def _with_rules(graph: Graph, plan: Plan, rules: Rules, values: Values | None, i
             heard = graph.add("Mul", heard, -group.numbers[None].astype(np.float32))
         unmet.append(graph.add("ReduceSum", heard, np.array([1]), keepdims=0))
     whole = unmet[0] if len(unmet) == 1 else graph.add("Concat", *unmet, axis=1)
-    met = graph.add("Relu", graph.add("Sub", rules.bias[None].astype(np.float32), whole))
-    return graph.add("Gemm", met, rules.readout.astype(np.float32), outputs)
+    return graph.add("Relu", graph.add("Sub", rules.bias[None].astype(np.float32), whole))

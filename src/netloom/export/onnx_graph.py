@@ -12,7 +12,7 @@ __all__ = ["Graph"]
 TYPES = {"float": TensorProto.FLOAT, "double": TensorProto.DOUBLE, "int64": TensorProto.INT64, "bool": TensorProto.BOOL}
 DTYPES: dict[Any, int] = {np.float32: 1, np.float64: 11, np.int64: 7, np.str_: 8}
 PLAIN, LATEST, ML, IR = 17, 20, 3, 9  # opsets: the plain one, the first with RegexFullMatch, of ai.onnx.ml; IR version of the file
-ML_OPS = {"LabelEncoder", "OneHotEncoder"}
+ML_OPS = {"LabelEncoder", "LinearClassifier", "OneHotEncoder"}
 
 
 class Graph:
@@ -42,6 +42,13 @@ class Graph:
         domain = "ai.onnx.ml" if op in ML_OPS else ""
         self.nodes.append(helper.make_node(op, read, [name], domain=domain, **attributes))
         return name
+
+    def add_both(self, op: str, *inputs: Any, **attributes: Any) -> tuple[str, str]:
+        """A node with two results."""
+        first = self.add(op, *inputs, **attributes)
+        second = f"{first}.1"
+        next(node for node in self.nodes if node.output[0] == first).output[1:] = [second]
+        return first, second
 
     def output(self, value: str, name: str, dtype: Any, shape: tuple[int, ...]) -> None:
         """Give a result its public name."""
