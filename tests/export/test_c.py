@@ -60,13 +60,21 @@ def answers(program, tables):
 
 @pytest.mark.parametrize(
     "options",
-    [[], pytest.param(["-O3", "-march=native"], marks=pytest.mark.slow), pytest.param(["-DNETLOOM_REAL=double"], marks=pytest.mark.slow)],
+    [
+        [],
+        ["-DNETLOOM_PLAIN"],
+        pytest.param(["-O3", "-march=native"], marks=pytest.mark.slow),
+        pytest.param(["-DNETLOOM_REAL=double"], marks=pytest.mark.slow),
+    ],
     ids=str,
 )
 def test_every_table_is_predicted_by_a_compiled_program(all_cases, prepared, agrees, tmp_path, options):
     """All headers in one program: their names do not meet."""
     for name, case in all_cases.items():
         export(case.network, tmp_path / f"{name}.h")
+    texts = [(tmp_path / f"{name}.h").read_text() for name in all_cases]
+    for kind in (r"^    netloom_runs\(", r"^    netloom_sparse\(", r"^    netloom_many\(", r"^    netloom_few\(", r"^static void \w+_onto"):
+        assert any(re.search(kind, text, re.MULTILINE) for text in texts), f"no network of these needs {kind}"
     program = compiled(tmp_path, all_cases, options)
     for found, case in zip(answers(program, [prepared(case) for case in all_cases.values()]), all_cases.values(), strict=True):
         agrees(found, case)

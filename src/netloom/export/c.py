@@ -25,6 +25,7 @@ __all__ = ["to_c", "write"]
 WIDTH = 120
 FEW = 8  # outputs: below, each is a sum of its own
 LONG = 16  # outputs that read one and the same input: below, a loop for each input is slower than looking up
+VECTOR = 8  # outputs that the code makes at once
 DENSE = 7  # a processor adds that many numbers in a row in the time of one that it looks up
 
 
@@ -56,7 +57,7 @@ def to_c(network: TargetNetwork, name: str = "model") -> str:
         "CLASSES": _texts(f"{name}_classes", labels) if labels else "",
         "LEVELS": "\n".join(_lookup(name, i, code.levels) for i, code in enumerate(plan.codes)),
         "ARRAYS": "\n".join(_arrays(name, plan)),
-        "STEPS": "\n".join(f"    {line}" for line in _steps(name, plan, len(labels))),
+        "STEPS": "\n".join(f"    {line}" for line in _steps(name, plan, len(what), len(labels))),
     }
     return re.sub(r"@(\w+)@", lambda found: parts[found[1]], BODY)
 
@@ -117,8 +118,8 @@ def _arrays(name: str, plan: Plan) -> list[str]:
 
 
 class Runs(NamedTuple):
-    """A layer's only matrix, with one number in each column, of outputs in the order of the input they read: those up to ``ends[i]`` read
-    i."""
+    """A layer's only matrix, with one number in each column, of outputs in the order of the input they read: those up to ``ends[i]``, a
+    multiple of eight, read i."""
 
     numbers: np.ndarray
     ends: np.ndarray
@@ -141,18 +142,31 @@ class Sparse(NamedTuple):
 
 def _longest_first(plan: Plan) -> Plan:
     """The neurons of every layer in order of how many earlier ones they read, so that the sums of a sparse matrix are not scattered; those
-    that read none, in order of the feature they read first, so that what reads one and the same stands side by side."""
+    that read none, in order of the feature they read first, so that what reads one and the same stands side by side. Lines of eight are
+    filled up with neurons that read nothing and that nothing reads."""
     layers: list[Part] = []
     orders: list[np.ndarray] = []
     for part in [*plan.layers, plan.readout]:
-        heard = np.concatenate([np.zeros(0, int), *(edge + orders[e] for e, edge in zip(part.earlier, _edges(plan, part), strict=True))])
-        onto = part.onto[heard]
-        by_length = np.lexsort([_first(_by_step(plan, part)), -np.count_nonzero(onto, axis=0)])
-        order = np.arange(part.width) if part is plan.readout else by_length
-        columns = {key: getattr(part, key)[:, order] for key in ("weight", "codes", "flags")}
-        layers.append(replace(part, **columns, bias=part.bias[order], onto=onto[:, order]))
+        edges = [order + (order >= 0) * edge for order, edge in zip((orders[e] for e in part.earlier), _edges(plan, part), strict=True)]
+        onto = _taken(part.onto.T, np.concatenate([np.zeros(0, int), *edges])).T
+        by_step = _by_step(plan, part)
+        order = np.arange(part.width)
+        if part is not plan.readout:
+            order = np.lexsort([_first(by_step), -np.count_nonzero(onto, axis=0)])
+            if not (onto.any() or part.codes.any() or part.flags.any()) and _is_runs(by_step[:, order]):
+                runs = np.split(order, np.flatnonzero(np.diff(_first(by_step[:, order]))) + 1)
+                order = np.concatenate([np.pad(run, (0, -len(run) % VECTOR), constant_values=-1) for run in runs])
+        if len(order) >= FEW:
+            order = np.pad(order, (0, -len(order) % VECTOR), constant_values=-1)
+        weight, codes, flags, bias = (_taken(matrix, order) for matrix in (part.weight, part.codes, part.flags, part.bias))
+        layers.append(replace(part, weight=weight, codes=codes, flags=flags, bias=bias, onto=_taken(onto, order)))
         orders.append(order)
     return replace(plan, layers=tuple(layers[:-1]), readout=layers[-1])
+
+
+def _taken(matrix: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Columns in an order, 0 where it is -1."""
+    return np.where(order >= 0, matrix[..., order], 0.0)
 
 
 def _first(matrix: np.ndarray) -> np.ndarray:
@@ -162,8 +176,18 @@ def _first(matrix: np.ndarray) -> np.ndarray:
 
 def _is_runs(matrix: np.ndarray) -> bool:
     """Whether outputs that read one and the same input stand side by side, read nothing else, and are worth a loop."""
-    where = _first(matrix)
-    return bool((np.count_nonzero(matrix, axis=0) <= 1).all() and (np.diff(where) >= 0).all() and len(where) >= LONG * (where[-1] + 1))
+    where = _first(matrix)[matrix.any(axis=0)]
+    single = (np.count_nonzero(matrix, axis=0) <= 1).all() and (np.diff(where) >= 0).all()
+    return bool(single and len(where) and matrix.shape[1] >= LONG * (where[-1] + 1))
+
+
+def _runs(matrix: np.ndarray) -> Runs | None:
+    """The matrix as runs, if it is some, and each fills its lines of eight."""
+    if not _is_runs(matrix):
+        return None
+    where = np.maximum.accumulate(_first(matrix))  # what fills a line belongs to those before it
+    ends = np.searchsorted(where, np.arange(where[-1] + 1), "right")
+    return None if (ends % VECTOR).any() else Runs(matrix[where, np.arange(len(where))], ends)
 
 
 def _edges(plan: Plan, part: Part) -> list[int]:
@@ -172,7 +196,7 @@ def _edges(plan: Plan, part: Part) -> list[int]:
 
 
 def _matrices(plan: Plan, part: Part) -> dict[str, np.ndarray | Runs | Sparse | Sums]:
-    """Those of a part that are not all 0, in the order in which they are read: a row per input, or per output where these are few."""
+    """Those of a part that are not all 0, in the order in which they are read: by eights of outputs, or by output where these are few."""
     products = {"weight": _by_step(plan, part)}
     for e, at in zip(part.earlier, _edges(plan, part), strict=True):
         products[f"onto{e}"] = part.onto[at : at + plan.layers[e].width]
@@ -182,11 +206,10 @@ def _matrices(plan: Plan, part: Part) -> dict[str, np.ndarray | Runs | Sparse | 
     for key, matrix in products.items():
         if key in ("codes", "flags"):  # read row by row
             found[key] = matrix
-        elif alone and _is_runs(matrix):
-            where = _first(matrix)
-            found[key] = Runs(matrix[where, np.arange(len(where))], np.searchsorted(where, np.arange(where[-1] + 1), "right"))
+        elif alone and (runs := _runs(matrix)) is not None:
+            found[key] = runs
         elif DENSE * np.count_nonzero(matrix) >= matrix.size:
-            found[key] = matrix.T if part.width < FEW else matrix
+            found[key] = matrix.T if part.width < FEW else matrix.reshape(len(matrix), -1, VECTOR).transpose(1, 0, 2)
         elif alone and np.isin(matrix, (0, -1)).all():
             found[key] = Sums(sums([(j, frozenset(np.flatnonzero(column).tolist())) for j, column in enumerate(matrix.T)], 0))
         else:
@@ -238,7 +261,7 @@ def _pieces(view: PlanView) -> dict[str, np.ndarray]:
     return {"knots": view.knots, "slope": slope, "level": level}
 
 
-def _steps(name: str, plan: Plan, classes: int) -> list[str]:
+def _steps(name: str, plan: Plan, outputs: int, classes: int) -> list[str]:
     """The body of the function, a line per step."""
     c, q = len(plan.codes), len(plan.slots) if any(len(view.slots) for view in plan.views) else 0
     k, m = max((len(view.slots) for view in plan.views), default=0), max((len(view.many) for view in plan.views), default=0)
@@ -299,7 +322,7 @@ def _steps(name: str, plan: Plan, classes: int) -> list[str]:
     p = f"{name}_l{len(plan.layers)}_bias"
     if classes == 2:
         return [*lines, f"out[1] = 1 / (1 + exp(-({p}[0] + y[0])));", "out[0] = 1 / (1 + exp(p0 + y[0]));".replace("p0", f"{p}[0]")]
-    lines.append(f"for (i = 0; i < {plan.outputs}; i++) out[i] = {p}[i] + y[i];")
+    lines.append(f"for (i = 0; i < {outputs}; i++) out[i] = {p}[i] + y[i];")
     return [*lines, f"netloom_softmax(out, {classes});"] if classes else lines
 
 

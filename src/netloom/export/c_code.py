@@ -54,6 +54,13 @@ HELPERS = """\
 #define NETLOOM_REAL float
 #endif
 
+/* Before a loop of eight, which is one vector unless a compiler unrolls it too early. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define NETLOOM_EIGHT _Pragma("GCC unroll 1")
+#else
+#define NETLOOM_EIGHT
+#endif
+
 static inline double netloom_clip(double x, double limit) { return x < -limit ? -limit : x > limit ? limit : x; }
 
 /* Missing values become the mean of training, infinities its extremes. */
@@ -118,17 +125,35 @@ static inline void netloom_cells(const NETLOOM_REAL *restrict z, int m, const NE
     for (i = 3 * m; i < 7 * m; i++) f[i] = netloom_tanh(f[i]);
 }
 
-/* a += x @ w, w (n, h): four rows at a time, so that a is fetched and kept a quarter as often. */
+/* a += x @ w, w (h / 8, n, 8): eight outputs at once, in four sums, so that none waits for the last. gcc and clang are told that eight
+   numbers are one, as they do not always see it; with NETLOOM_PLAIN, and elsewhere, it is C99. */
+#if defined(__GNUC__) && !defined(NETLOOM_PLAIN)
+typedef NETLOOM_REAL netloom_eight __attribute__((vector_size(8 * sizeof(NETLOOM_REAL)), aligned(sizeof(NETLOOM_REAL)), may_alias));
+
 static inline void netloom_many(const NETLOOM_REAL *restrict w, const NETLOOM_REAL *restrict x, int n, NETLOOM_REAL *restrict a, int h)
 {
-    int i = 0, j;
-    for (; i + 4 <= n; i += 4, w += 4 * h) {
-        const NETLOOM_REAL x0 = x[i], x1 = x[i + 1], x2 = x[i + 2], x3 = x[i + 3];
-        for (j = 0; j < h; j++) a[j] += (x0 * w[j] + x1 * w[h + j]) + (x2 * w[2 * h + j] + x3 * w[3 * h + j]);
+    int i, j;
+    for (j = 0; j < h; j += 8) {
+        netloom_eight s = *(netloom_eight *)(a + j), t = {0}, u = {0}, v = {0};
+        for (i = 0; i + 4 <= n; i += 4, w += 32) {
+            s += x[i] * *(const netloom_eight *)w;
+            t += x[i + 1] * *(const netloom_eight *)(w + 8);
+            u += x[i + 2] * *(const netloom_eight *)(w + 16);
+            v += x[i + 3] * *(const netloom_eight *)(w + 24);
+        }
+        for (; i < n; i++, w += 8) s += x[i] * *(const netloom_eight *)w;
+        *(netloom_eight *)(a + j) = (s + t) + (u + v);
     }
-    for (; i < n; i++, w += h)
-        for (j = 0; j < h; j++) a[j] += x[i] * w[j];
 }
+#else
+static inline void netloom_many(const NETLOOM_REAL *restrict w, const NETLOOM_REAL *restrict x, int n, NETLOOM_REAL *restrict a, int h)
+{
+    int i, j, k;
+    for (j = 0; j < h; j += 8)
+        for (i = 0; i < n; i++, w += 8)
+            for (k = 0; k < 8; k++) a[j + k] += x[i] * w[k];
+}
+#endif
 
 /* a += w * x[from] for the first h outputs: one of the few numbers that each has in a matrix of zeros. */
 static inline void netloom_sparse(const NETLOOM_REAL *restrict w, const int *restrict from, const NETLOOM_REAL *restrict x,
@@ -138,29 +163,27 @@ static inline void netloom_sparse(const NETLOOM_REAL *restrict w, const int *res
     for (j = 0; j < h; j++) a[j] += w[j] * x[from[j]];
 }
 
-/* a = relu(b + w * x[i]) for the outputs from ends[i - 1] up to ends[i]: those that read nothing but x[i]. */
+/* a = relu(b + w * x[i]) for the outputs from ends[i - 1] up to ends[i], multiples of 8: those that read nothing but x[i]. */
 static inline void netloom_runs(const NETLOOM_REAL *restrict w, const int *restrict ends, const NETLOOM_REAL *restrict x, int n,
     const NETLOOM_REAL *restrict b, NETLOOM_REAL *restrict a)
 {
-    int i, j = 0;
+    int i, j = 0, k;
     for (i = 0; i < n; i++)
-        for (; j < ends[i]; j++) {
-            const NETLOOM_REAL sum = b[j] + w[j] * x[i];
-            a[j] = sum > 0 ? sum : 0;
-        }
+        for (; j < ends[i]; j += 8)
+            NETLOOM_EIGHT for (k = 0; k < 8; k++) {
+                const NETLOOM_REAL sum = b[j + k] + w[j + k] * x[i];
+                a[j + k] = sum > 0 ? sum : 0;
+            }
 }
 
-/* a += w @ x, w (h, n), h small: eight sums side by side, which is one vector unless a compiler unrolls the innermost loop too early. */
+/* a += w @ x, w (h, n), h small: eight sums side by side. */
 static inline void netloom_few(const NETLOOM_REAL *restrict w, const NETLOOM_REAL *restrict x, int n, NETLOOM_REAL *restrict a, int h)
 {
     int i, j, k;
     for (j = 0; j < h; j++, w += n) {
         NETLOOM_REAL sum[8] = {0, 0, 0, 0, 0, 0, 0, 0}, rest = 0;
         for (i = 0; i + 8 <= n; i += 8) {
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC unroll 1
-#endif
-            for (k = 0; k < 8; k++) sum[k] += w[i + k] * x[i + k];
+            NETLOOM_EIGHT for (k = 0; k < 8; k++) sum[k] += w[i + k] * x[i + k];
         }
         for (; i < n; i++) rest += w[i] * x[i];
         a[j] += ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7])) + rest;
