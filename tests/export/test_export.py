@@ -69,6 +69,23 @@ def test_the_command_writes_a_file_and_says_how_to_use_it(make, tmp_path, ending
     assert facts == {"file": str(out), "format": ending, "bytes": out.stat().st_size}
 
 
+def test_onnx_with_grouped_inputs_is_written_by_command_and_method_alike(make, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    make("everything, 2 classes").network.save(tmp_path / "m.netloom")
+    run = CliRunner().invoke(app, ["export", str(tmp_path / "m.netloom"), str(tmp_path / "m.onnx"), "--grouped"])
+    assert run.exit_code == 0 and "numbers, texts and dates go in as one input each" in run.stdout
+    assert sorted(one.name for one in onnx.load(tmp_path / "m.onnx").graph.input) == ["dates", "numbers", "texts"]
+    TargetNetwork.load(tmp_path / "m.netloom").to_onnx(tmp_path / "same.onnx", grouped=True)
+    assert (tmp_path / "same.onnx").read_bytes() == (tmp_path / "m.onnx").read_bytes()
+
+
+def test_only_onnx_has_inputs_to_group(make, tmp_path):
+    make("pairs").network.save(tmp_path / "m.netloom")
+    run = CliRunner().invoke(app, ["export", str(tmp_path / "m.netloom"), str(tmp_path / "m.h"), "--grouped"])
+    assert run.exit_code == 2 and run.stderr.strip() == "netloom: 'm.h': only .onnx has inputs that can be grouped; leave it out"
+    assert sorted(os.listdir(tmp_path)) == ["m.netloom"]
+
+
 def test_the_command_refuses_to_write_over_what_it_reads_and_unknown_endings(make, tmp_path):
     make("pairs").network.save(tmp_path / "m.py")
     run = CliRunner().invoke(app, ["export", str(tmp_path / "m.py"), str(tmp_path / "m.py")])

@@ -67,9 +67,9 @@ def to_onnx(network: TargetNetwork, *, grouped: bool = False) -> Any:
     return model
 
 
-def write(network: TargetNetwork, name: str) -> bytes:
+def write(network: TargetNetwork, name: str, *, grouped: bool = False) -> bytes:
     """The file's content."""
-    return to_onnx(network).SerializeToString(deterministic=True)
+    return to_onnx(network, grouped=grouped).SerializeToString(deterministic=True)
 
 
 def _last(

@@ -164,11 +164,12 @@ class TargetNetwork:
 
         return load(path)
 
-    def to_onnx(self, path: str | os.PathLike[str]) -> None:
-        """Write ONNX with the whole preparation inside: one input per column; needs the packages of ``netloom[onnx]``."""
+    def to_onnx(self, path: str | os.PathLike[str], *, grouped: bool = False) -> None:
+        """Write ONNX with the whole preparation inside: one input per column, or per kind of column (``grouped``), which is faster for one
+        row; needs the packages of ``netloom[onnx]``."""
         from netloom.export import export
 
-        export(self, path, ".onnx")
+        export(self, path, ".onnx", grouped=grouped)
 
     def to_torch(self) -> Any:
         """A plain torch module of numbers and codes, ``forward(numbers, codes)``; see `netloom.export.torch`."""
