@@ -115,6 +115,19 @@ def test_a_file_holds_no_zeros_that_its_reader_can_put_there(make, agrees, name)
         agrees(session.run(None, fed(model, case))[-1], case)
 
 
+@pytest.mark.parametrize("grouped", [False, True], ids=["columns", "grouped"])
+@pytest.mark.parametrize("name", ["levels", "levels of one word list", "everything, 7 classes", "wide"])
+def test_very_many_levels_are_looked_up(monkeypatch, make, agrees, name, grouped):
+    monkeypatch.setattr("netloom.export.onnx_columns.INDICATORS", 0)
+    monkeypatch.setattr("netloom.export.rules.WORTH", 0)
+    case = without_empty(copy.deepcopy(make(name)))
+    model = to_onnx(case.network, grouped=grouped)
+    operations = {node.op_type for node in model.graph.node}
+    assert "LabelEncoder" in operations and "OneHotEncoder" not in operations
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    agrees(session.run(None, fed(model, case))[-1], case)
+
+
 ENDS = [np.nan, np.inf, -np.inf, 1e29, -1e29, 1e31, -1e31, 1e300, -1e300, 1.7e308, -1.7e308, 5e-324, 0.0]
 
 
@@ -156,7 +169,7 @@ def test_many_rules_stand_apart_and_say_the_same(monkeypatch, make, agrees, name
         weights.readout[end - cuts.width : end] = 0
     plan = make_plan(case.network)
     whole = fuse(plan, pairs=case.network.classes is not None)
-    fused, apart = take_out(whole, sum(len(view.slots) for view in plan.views))
+    fused, apart = take_out(whole, sum(len(view.slots) for view in plan.views), True)
     assert len(apart.bias) == rules.width and len(apart.groups) > 1
     assert 1 < len(apart.cuts.bias) <= 1 + cuts.width and not apart.cuts.reads[-1]
     assert len(whole.table.bias) - len(fused.table.bias) == rules.width + (0 if heard else len(apart.cuts.bias) - 1)
@@ -168,4 +181,4 @@ def test_many_rules_stand_apart_and_say_the_same(monkeypatch, make, agrees, name
 def test_few_rules_stay_among_the_other_neurons(make):
     case = make("numbers, 2 classes")
     fused = fuse(make_plan(case.network), pairs=True)
-    assert take_out(fused, 8) == (fused, None)
+    assert take_out(fused, 8, True) == (fused, None)

@@ -25,7 +25,7 @@ import onnx
 
 from netloom.export.describe import as_json, class_names, describe
 from netloom.export.fuse import Fused, Reading, fuse
-from netloom.export.onnx_columns import Inputs, read_columns
+from netloom.export.onnx_columns import Inputs, read_columns, tell_levels
 from netloom.export.onnx_graph import Graph
 from netloom.export.onnx_values import Values, read_values, worth_a_matrix
 from netloom.export.plan import Plan, make_plan
@@ -45,7 +45,7 @@ def to_onnx(network: TargetNetwork, *, grouped: bool = False) -> Any:
     grouped : an input per kind of column, not per column
     """
     plan = make_plan(network)
-    fused, rules = take_out(fuse(plan, pairs=network.classes is not None), sum(len(view.slots) for view in plan.views))
+    fused, rules = take_out(fuse(plan, pairs=network.classes is not None), sum(len(view.slots) for view in plan.views), tell_levels(plan))
     graph = Graph()
     marked = worth_a_matrix(plan)
     inputs = read_columns(graph, network, plan, grouped=grouped, marked=marked)
@@ -151,12 +151,10 @@ def _taking(graph: Graph, places: np.ndarray) -> Callable[[np.ndarray], str]:
 
 def _rules(graph: Graph, plan: Plan, rules: Rules, values: Values | None, inputs: Inputs) -> str:
     """How far every rule is met: (n, R)."""
-    unmet = []
+    unmet, width = [], sum(group.inputs.size for group in rules.groups)
     for group in rules.groups:
         places = group.inputs.ravel().astype(np.int32)
-        cuts = graph.add(
-            "Relu", _read_table(graph, plan, rules.cuts, values, inputs, _taking(graph, places), sum(g.inputs.size for g in rules.groups))
-        )
+        cuts = graph.add("Relu", _read_table(graph, plan, rules.cuts, values, inputs, _taking(graph, places), width))
         heard = graph.add("Reshape", cuts, np.array([0, *group.inputs.shape]))  # (n, k, R)
         if (group.numbers[group.numbers != 0] != -1).any():  # as rules are made they are all -1
             heard = graph.add("Mul", heard, -group.numbers[None].astype(np.float32))

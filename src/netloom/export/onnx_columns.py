@@ -16,7 +16,7 @@ from netloom.target.weights import CLIP
 from netloom.tasks.columns.category import Category
 from netloom.tasks.columns.column import LARGEST
 
-__all__ = ["EDGE", "MISSING", "Inputs", "Levels", "missing_text", "read_columns"]
+__all__ = ["EDGE", "MISSING", "Inputs", "Levels", "missing_text", "read_columns", "tell_levels"]
 
 HALVES = 10  # bits of the length of a text; longer ones count as 2**HALVES - 1 characters
 
@@ -55,7 +55,8 @@ def missing_text(levels: tuple[str, ...]) -> str:
 
 
 EDGE, MISSING = 1.79e308, -1.77e308  # stand for infinite (of either sign) and for missing among numbers; a double holds 1.7977e308
-INDICATORS = 200  # of levels in all columns: with more, a table to look them up in is faster
+INDICATORS = 5000  # of levels in all columns: with more, a table to look them up in
+FOREIGN = 60  # features of words in columns that do not have them, from which on it is faster to leave them out
 GROUPS = {"number": "numbers", "boolean": "numbers", "date": "dates", "category": "texts", "constant": "texts"}
 
 
@@ -173,6 +174,12 @@ def _clean(graph: Graph, plan: Plan, slots: list[int], x: str, missing: str) -> 
     return x
 
 
+def tell_levels(plan: Plan) -> bool:
+    """Whether every level in every column may be a feature."""
+    words = {level for code in plan.codes for level in code.levels}
+    return len(plan.codes) * (len(words) + 1) <= INDICATORS
+
+
 def _levels(graph: Graph, plan: Plan, sources: _Sources) -> Levels | None:
     """What a text is in any column is found at once, and then what that is in its own."""
     if not plan.codes:
@@ -183,11 +190,15 @@ def _levels(graph: Graph, plan: Plan, sources: _Sources) -> Levels | None:
     for code, offset in zip(codes, offsets, strict=True):
         own = {level: i for i, level in enumerate(code.levels)} | {sources.missing[code.column]: code.missing}
         tables.append([offset + own.get(word, code.unseen) for word in words] + [offset + code.unseen])
-    if len(codes) * len(words) <= INDICATORS:
+    if tell_levels(plan):
         texts = sources.all_of("texts", [code.column for code in codes])
         one_hot = graph.add("OneHotEncoder", texts, cats_strings=words)  # (n, c, words), a text that is none of them is none
         flat = graph.add("Reshape", one_hot, np.array([0, len(codes) * len(words)]))
-        return Levels(flat, np.concatenate([table[:-1] for table in tables]), np.repeat([table[-1] for table in tables], len(words)), 0)
+        rows, others = np.concatenate([table[:-1] for table in tables]), np.repeat([table[-1] for table in tables], len(words))
+        mine = np.flatnonzero(rows != others)  # a word may be a level in some of the columns
+        if len(rows) - len(mine) > FOREIGN:
+            flat, rows, others = graph.add("Gather", flat, mine.astype(np.int32), axis=1), rows[mine], others[mine]
+        return Levels(flat, rows, others, 0)
     every = np.arange(plan.offsets[-1])
     if "texts" in sources.groups:
         what = graph.add("LabelEncoder", "texts", keys_strings=words, values_int64s=list(range(len(words))), default_int64=len(words))

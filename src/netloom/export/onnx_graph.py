@@ -67,9 +67,9 @@ class Graph:
         return model
 
     def constant(self, value: Any) -> str:
-        """An array or a numpy number."""
+        """An array of numbers, or one number of numpy's."""
         array = np.asarray(value)
-        key = (array.dtype.str, array.shape, tuple(array.ravel()) if array.dtype == object else array.tobytes())
+        key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self.made:
             sparse = array.dtype.kind == "f" and 16 * np.count_nonzero(array) + 1000 < array.nbytes
             self.made[key] = self._scattered(array) if sparse else self._stored(array)
@@ -77,12 +77,7 @@ class Graph:
 
     def _stored(self, array: np.ndarray) -> str:
         name = f"c{len(self.constants)}#"
-        if array.dtype == object:
-            texts: Any = [str(text).encode() for text in array.ravel()]
-            tensor = helper.make_tensor(name, TensorProto.STRING, array.shape, texts)
-        else:
-            tensor = numpy_helper.from_array(np.ascontiguousarray(array), name)
-        self.constants.append(tensor)
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name))
         return name
 
     def _scattered(self, array: np.ndarray) -> str:

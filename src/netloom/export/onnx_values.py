@@ -32,11 +32,11 @@ class Values:
 
 def worth_a_matrix(plan: Plan) -> bool:
     """Whether one matrix may scale all columns; missing and infinite numbers come to it marked, not cleaned."""
-    ramps = sum(len(view.slots) + view.knots.shape[1] * len(view.ranked) for view in plan.views) + 3 * len(plan.slots)
+    pieces = sum(len(view.slots) + view.knots.shape[1] * len(view.ranked) for view in plan.views) + 3 * len(plan.slots)
     z, bent = sum(len(view.slots) for view in plan.views) + len(plan.flags), sum(6 * len(view.many) for view in plan.views)
     tame = all(np.abs(view.heights).max(initial=0) <= CLIP for view in plan.views)
     near = all((view.scale * 2 * CLIP + np.abs(view.centre)).max(initial=0) < LARGEST for view in plan.views)
-    return tame and near and max(ramps * len(plan.slots), ramps * z, z * bent) <= DENSE
+    return tame and near and max(pieces * len(plan.slots), pieces * z, z * bent) <= DENSE
 
 
 def read_values(graph: Graph, plan: Plan, inputs: Inputs, *, marked: bool) -> Values | None:

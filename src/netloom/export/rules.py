@@ -42,24 +42,26 @@ class Rules:
     readout: np.ndarray
 
 
-def take_out(fused: Fused, values: int) -> tuple[Fused, Rules | None]:
+def take_out(fused: Fused, values: int, levels: bool) -> tuple[Fused, Rules | None]:
     """The network without rules and what only they read, and these; all of it and None where they are few.
 
     Parameters
     ----------
     values : how many of the features come first and are values, not bent
+    levels : whether cuts may read levels; a table of what these say to every cut of every rule would be large
     """
     edges = fused.edges
     if len(edges) < 3:
         return fused, None
     H, first, onto = int(edges[-1]), int(edges[1]), fused.onto
     straight = (np.arange(H) < first) & (fused.table.weight[values:, :H] == 0).all(axis=0)
+    straight &= levels | (fused.table.codes[:, :H] == 0).all(axis=0)
     is_rule = ~fused.table.reads[:H] & (onto[:, :H] == 0).all(axis=1) & (np.arange(H) >= first)
     is_rule &= (onto[~straight, :H] == 0).all(axis=0) & (np.count_nonzero(onto[:, :H], axis=0) <= MOST)
     read = onto != 0
     is_cut = read[:, :H][:, is_rule].any(axis=1)
     only_cut = is_cut & ~read[:, :H][:, ~is_rule].any(axis=1) & ~read[:, H:].any(axis=1)
-    if only_cut.sum() * len(fused.table.weight) + is_rule.sum() * H < WORTH:
+    if not is_rule.any() or only_cut.sum() * len(fused.table.weight) + is_rule.sum() * H < WORTH:
         return fused, None
     return _without(fused, ~is_rule & ~only_cut), _apart(fused, np.flatnonzero(is_rule), np.flatnonzero(is_cut))
 
