@@ -3,8 +3,8 @@
     python benchmarks/size.py --suite FOLDER [--bytes 16000 32000 64000] [--max-tables 44] [--most-rows 2000] [--out FOLDER]
 
 Families are compared and woven once per table. Then the average of the best 1, 2, ... members is scored as it is, and imitated by smaller
-networks (`netloom.loom.shrink`): within so many bytes of weights, and as small as it goes without saying anything else. Writes outcomes.csv
-and summary.md.
+networks (`netloom.loom.shrink`): within so many bytes of weights, and as small as it goes without saying anything else. Writes
+outcomes.csv, summary.md and curves.png.
 """
 
 import os
@@ -19,8 +19,10 @@ from dataclasses import replace
 from pathlib import Path
 from time import process_time
 
+import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from netloom import Loom, Task
 from netloom.evaluate.scores import score
@@ -111,7 +113,30 @@ def summarise(options):
         said = f"{m.auc:.4f} | {m.few:.4f} | {m.many:.4f} | {m.r2:.4f} | {m.bytes / 1000:.0f} | {m.seconds:.2f}"
         lines.append(f"| {count} | {asked} | {said} |")
     (options.out / "summary.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    plot(runs, options.out / "curves.png")
     print("\n".join(lines))
+
+
+def plot(runs, path):
+    """Mean log loss of classes and mean R2 against kB of weights: a line that adds members, a line of what imitates all of them."""
+    means = runs.groupby(["members", "size"], sort=False)[["log_loss", "r2", "bytes"]].mean().reset_index()
+    large, all_of_them = means[means["size"] == "large"], means["members"].max()
+    small = means[(means["members"] == all_of_them) & (means["size"] != "large")].sort_values("bytes")
+    with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+        figure = Figure(figsize=(8, 3.2), layout="constrained")
+        panels = figure.subplots(1, 2)
+        for axes, (score, title) in zip(panels, (("log_loss", "log loss"), ("r2", "R2")), strict=True):
+            axes.plot(large["bytes"] / 1000, large[score], "o-", ms=3, color="#888888", label="the best members, as they are")
+            for _, row in large.iterrows():
+                axes.annotate(str(row["members"]), (row["bytes"] / 1000, row[score]), textcoords="offset points", xytext=(3, 4))
+            axes.plot(
+                small["bytes"] / 1000, small[score], "o-", ms=3, color="#0b6e99", lw=2, label=f"a network that imitates all {all_of_them}"
+            )
+            axes.set(xscale="log", xlabel="kB of weights", title=f"mean {title}")
+            axes.set_xticks([10, 30, 100, 300], ["10", "30", "100", "300"])
+            axes.minorticks_off()
+        panels[0].legend(frameon=False, fontsize=8)
+        figure.savefig(path, dpi=150)
 
 
 if __name__ == "__main__":
