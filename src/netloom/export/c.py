@@ -33,7 +33,7 @@ def to_c(network: TargetNetwork, name: str = "model") -> str:
     """The text of a header whose functions and constants begin with ``name``."""
     plan = make_plan(network)
     document = describe(network, plan)
-    plan = _longest_first(plan)
+    plan = _arranged(plan)
     labels = class_names(network)
     numbers = [f"   numbers[{i}]  {_comment(entry['name'])}" for i, entry in enumerate(document["numbers"])]
     codes = []
@@ -140,7 +140,7 @@ class Sparse(NamedTuple):
     counts: tuple[int, ...]
 
 
-def _longest_first(plan: Plan) -> Plan:
+def _arranged(plan: Plan) -> Plan:
     """The neurons of every layer in order of how many earlier ones they read, so that the sums of a sparse matrix are not scattered; those
     that read none, in order of the feature they read first, so that what reads one and the same stands side by side. Lines of eight are
     filled up with neurons that read nothing and that nothing reads."""
