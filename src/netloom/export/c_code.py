@@ -125,9 +125,9 @@ static inline void netloom_cells(const NETLOOM_REAL *restrict z, int m, const NE
     for (i = 3 * m; i < 7 * m; i++) f[i] = netloom_tanh(f[i]);
 }
 
-/* a += x @ w, w (h / 8, n, 8): eight outputs at once, in four sums, so that none waits for the last. gcc and clang are told that eight
-   numbers are one, as they do not always see it; with NETLOOM_PLAIN, and elsewhere, it is C99. */
-#if defined(__GNUC__) && !defined(NETLOOM_PLAIN)
+/* a += x @ w, w (h / 8, n, 8): eight outputs at once, in four sums, so that none waits for the last. Where there are
+   vectors gcc and clang are told so, as they do not always see it; elsewhere, and with NETLOOM_PLAIN, it is C99. */
+#if defined(__GNUC__) && (defined(__SSE2__) || defined(__ARM_NEON)) && !defined(NETLOOM_PLAIN)
 typedef NETLOOM_REAL netloom_eight __attribute__((vector_size(8 * sizeof(NETLOOM_REAL)), aligned(sizeof(NETLOOM_REAL)), may_alias));
 
 static inline void netloom_many(const NETLOOM_REAL *restrict w, const NETLOOM_REAL *restrict x, int n, NETLOOM_REAL *restrict a, int h)
