@@ -208,6 +208,18 @@ def test_a_handful_of_rows(make, kind, n):
     assert np.isfinite(network.decision_function(frame)).all()
 
 
+@pytest.mark.parametrize("ranked", [True, False])
+def test_where_nothing_can_be_compared_all_families_count_alike(ranked):
+    x = np.linspace(-1, 1, 20) if ranked else np.arange(20) % 2
+    y = np.repeat([0, 1], [19, 1])  # in no fold could the second class be both learned and judged
+    network = fit(Task.from_arrays(np.stack([x, np.arange(20) // 10], axis=1), y, kind="classification"))
+    there = [name for name in GROUPS["all"] if ranked or "ranked" not in name]
+    members = network.architecture["members"]
+    assert [m["family"] for m in members] == there
+    np.testing.assert_allclose([m["weight"] for m in members], 1 / len(there), atol=1e-4)
+    assert ("rows of all classes but one" if ranked else "5 rows") + " are too few" in network.architecture["why"]
+
+
 @pytest.mark.parametrize("d", [200, WIDE + 1])
 def test_more_columns_than_rows(d):
     rng = np.random.default_rng(0)

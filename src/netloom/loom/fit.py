@@ -16,7 +16,7 @@ from netloom.loom.assemble import Member, assemble
 from netloom.loom.compare import Candidate, compare, evidence_loss, weigh
 from netloom.loom.families import FAMILIES, families_named, parts_there
 from netloom.loom.loom import Loom
-from netloom.loom.pool import weave_pool
+from netloom.loom.pool import Pool, weave_pool
 from netloom.loom.rows import Rows, canonical_rows, folds_of, occurring, spread
 from netloom.target.budget import Budget
 from netloom.target.calibration import class_losses, coverage_of_folds, fan, interval_quantiles, log_chances, reliability, temperature_of
@@ -32,6 +32,7 @@ __all__ = ["fit"]
 
 CHOOSE_ROWS = 3100  # rows on which families are compared: folds of so many have trees of as many leaves as all rows have
 FOLDS = 3
+HELD_BACK = 1.0  # the penalty where folds cannot choose one; see docs/decisions/0097
 MANY_ROWS = 4000  # with more, the members' matrices are so large that one product is for several threads
 PROOF = 3000  # bytes of the usual budget left for scores beside baselines and warnings, which come later
 FANS = 4  # targets whose predictions are kept beside the truth
@@ -104,13 +105,12 @@ def fit(
             )
     chosen = weigh(candidates, tried)
     members = [Member(c.family, FAMILIES[c.family], c.penalty, share) for c, share in chosen]
-    if not members:  # too few rows to compare anything: the simplest model, strongly held back
-        simplest = next(iter(wanted))
-        members = [Member(simplest, wanted[simplest], 1.0, 1.0)]
     tell(0.8, "weaving on all rows")
+    parts = {p for m in members for p in m.parts} if members else {p for own in wanted.values() for p in own}
     with side_by_side() as each:
-        pool = weave_pool(loom, rows, parts={p for m in members for p in m.parts}, seed=seed, control=control, each=each)
-    if any(parts_there(pool, m.parts) is None for m in members):
+        pool = weave_pool(loom, rows, parts=parts, seed=seed, control=control, each=each)
+    members = members or _alike(pool, wanted)
+    if not members or any(parts_there(pool, m.parts) is None for m in members):
         raise ConfigError(f"families = {families!r}: reads ranks, and no column of this table has more than two values; use all")
     metrics, extra = _proof(chosen, tried, head)
     if budget is not None and budget.max_bytes is not None and budget.max_bytes < 4 * PROOF:  # so few bytes are for the network
@@ -159,6 +159,12 @@ def _can_compare(rows: Rows) -> bool:
     if rows.codes is None:
         return rows.n >= 2 * FOLDS
     return rows.n >= 2 * FOLDS and bool((np.bincount(rows.codes) >= 2).sum() >= 2)
+
+
+def _alike(pool: Pool, families: dict[str, tuple[str, ...]]) -> list[Member]:
+    """Where too few rows say which family is better: all that the table has something to read for, with one weight and held back."""
+    there = [name for name, parts in families.items() if parts_there(pool, parts) is not None]
+    return [Member(name, families[name], HELD_BACK, 1 / len(there)) for name in there]
 
 
 def _merged(chosen: list[tuple[Candidate, float]]) -> np.ndarray:
@@ -222,7 +228,8 @@ def _architecture(
         for c in candidates
     ]
     if not candidates:
-        why = f"{rows.n} rows are too few to compare families; the simplest is used"
+        few = f"{rows.n} rows" if rows.n < 2 * FOLDS else "rows of all classes but one"
+        why = f"{few} are too few to compare families; all count alike"
     else:
         best = candidates[0]
         why = f"{best.family} has the lowest held-out loss of {len(candidates)} families"
