@@ -28,7 +28,7 @@ def test_scikit_learn_conventions(estimator, check):
 
 
 @pytest.mark.slow  # the same with everything woven and compared: a minute
-@parametrize_with_checks([NetloomClassifier(), NetloomRegressor()])
+@parametrize_with_checks([NetloomClassifier(), NetloomRegressor(), NetloomClassifier(quick=True), NetloomRegressor(quick=True)])
 def test_scikit_learn_conventions_with_all_families(estimator, check):
     check(estimator)
 

@@ -43,12 +43,14 @@ class _Netloom(BaseEstimator):
         budget: Budget | Mapping[str, Any] | None = None,
         head: str = "auto",
         families: str = "all",
+        quick: bool = False,
         loom: Loom | None = None,
         random_state: Any = 0,
     ):
         self.budget = budget
         self.head = head
         self.families = families
+        self.quick = quick
         self.loom = loom
         self.random_state = random_state
 
@@ -70,7 +72,7 @@ class _Netloom(BaseEstimator):
         check_consistent_length(X, y)
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=np.float64)
         task = Task.from_arrays(X, y, kind=self._kind, weight=weight)
-        self.network_ = fit(task, budget=budget, loom=self.loom, seed=seed, head=self.head, families=self.families)
+        self.network_ = fit(task, budget=budget, loom=self.loom, seed=seed, head=self.head, families=self.families, quick=self.quick)
 
     def _check_target(self, y: Any) -> Any:
         raise NotImplementedError
@@ -105,6 +107,7 @@ class NetloomClassifier(ClassifierMixin, _Netloom):
     budget : `Budget`, a dict of its limits (``{"max_parameters": 5000}``), or None for a file of about 96 kB
     head : readout: "auto" (logistic), "logistic", "svm", "ridge" or "gaussian"
     families : what competes: "all", "untrained", "no trees", "woven", or one family by name
+    quick : one pass without folds, in a fraction of the time: see `netloom.fit`
     loom : the hypernetwork; None for the one that comes with netloom
     random_state : int for the same network every time; None or a RandomState to draw the seed
 
@@ -161,6 +164,7 @@ class NetloomRegressor(RegressorMixin, _Netloom):
     budget : `Budget`, a dict of its limits (``{"max_parameters": 5000}``), or None for a file of about 96 kB
     head : readout: "auto" (gaussian), "gaussian" or "ridge"
     families : what competes: "all", "untrained", "no trees", "woven", or one family by name
+    quick : one pass without folds, in a fraction of the time: see `netloom.fit`
     loom : the hypernetwork; None for the one that comes with netloom
     random_state : int for the same network every time; None or a RandomState to draw the seed
 

@@ -39,6 +39,7 @@ COLUMNS = (
 )
 NETWORKS: dict[str, dict[str, Any]] = {  # our model and its controls: name -> options of netloom.loom.fit.fit
     "netloom": {},
+    "quick": {"quick": True},  # one pass, without folds
     "untrained": {"families": "untrained"},  # linear, cells, random neurons, rules and their unions
     "no-trees": {"families": "no trees"},  # the same without rules
     "woven": {"families": "woven"},  # only families with woven neurons

@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 
 from netloom.errors import ConfigError
+from netloom.loom.alike import QUICK, alike, held_back
 from netloom.loom.assemble import Member, assemble
 from netloom.loom.compare import Candidate, compare, evidence_loss, weigh
 from netloom.loom.families import FAMILIES, families_named, parts_there
 from netloom.loom.loom import Loom
-from netloom.loom.pool import Pool, weave_pool
+from netloom.loom.pool import BLOCKS, weave_pool
 from netloom.loom.rows import Rows, canonical_rows, folds_of, occurring, spread
+from netloom.loom.shrink import SAME
+from netloom.loom.single import BLOCKS as ONE_PASS
 from netloom.target.budget import Budget
 from netloom.target.calibration import class_losses, coverage_of_folds, fan, interval_quantiles, log_chances, reliability, temperature_of
 from netloom.target.description import layers_and_views
@@ -32,9 +35,9 @@ __all__ = ["fit"]
 
 CHOOSE_ROWS = 3100  # rows on which families are compared: folds of so many have trees of as many leaves as all rows have
 FOLDS = 3
-HELD_BACK = 1.0  # the penalty where folds cannot choose one; see docs/decisions/0097
 MANY_ROWS = 4000  # with more, the members' matrices are so large that one product is for several threads
 PROOF = 3000  # bytes of the usual budget left for scores beside baselines and warnings, which come later
+FEW_ROWS = 20  # from which on values have intervals
 FANS = 4  # targets whose predictions are kept beside the truth
 Progress = Callable[[float, str], None]
 
@@ -47,6 +50,7 @@ def fit(
     seed: int = 0,
     head: str = "auto",
     families: str = "all",
+    quick: bool = False,
     control: str | None = None,
     progress: Progress | None = None,
 ) -> TargetNetwork:
@@ -60,6 +64,8 @@ def fit(
     seed : of random neurons and identities; the same seed gives the same network
     head : "auto" (logistic for classes, gaussian for values), "logistic", "svm", "ridge" or "gaussian"
     families : what competes: "all", "untrained", "no trees", "woven", or one family by name
+    quick : one pass without folds, in about an eighth of the time: a few families count alike (those of `netloom.loom.alike.QUICK`, or the
+        ``families`` that are asked for), and the network has no held-out score of its own
     control : None, or an honesty control: "random" (woven weights replaced by random ones), "shuffled" (woven from shuffled targets)
     progress : called with the share done (0 to 1) and what is being done
 
@@ -73,7 +79,7 @@ def fit(
     head = _head(head, task.kind)
     if control not in (None, "random", "shuffled"):
         raise ConfigError(f"control = {control!r}: unknown; use random or shuffled")
-    wanted = families_named(families)
+    wanted = families_named(families) if not quick or families != "all" else {name: FAMILIES[name] for name in QUICK[task.kind]}
 
     def tell(share: float, message: str) -> None:
         if progress:
@@ -89,7 +95,8 @@ def fit(
     tried = occurring(rows, FOLDS)
     tried = tried.take(spread(tried, CHOOSE_ROWS))
     candidates: list[Candidate] = []
-    if _can_compare(rows):
+    comparable = _can_compare(rows)
+    if comparable and not quick:
         with side_by_side() as each:
             candidates = compare(
                 loom,
@@ -106,16 +113,24 @@ def fit(
     chosen = weigh(candidates, tried)
     members = [Member(c.family, FAMILIES[c.family], c.penalty, share) for c, share in chosen]
     tell(0.8, "weaving on all rows")
+    blocks = ONE_PASS[task.kind] if quick else BLOCKS
     parts = {p for m in members for p in m.parts} if members else {p for own in wanted.values() for p in own}
     with side_by_side() as each:
-        pool = weave_pool(loom, rows, parts=parts, seed=seed, control=control, each=each)
-    members = members or _alike(pool, wanted)
+        pool = weave_pool(loom, rows, parts=parts, seed=seed, blocks=blocks, control=control, each=each)
+    metrics, extra = _proof(chosen, tried, head)
+    threads = one_thread if rows.n <= MANY_ROWS else nullcontext
+    if not members and comparable:
+        with threads():
+            members, left_out = alike(pool, rows, wanted, head)
+        extra = _intervals(left_out, rows)
+    elif not members:
+        members = held_back(pool, wanted, head)
     if not members or any(parts_there(pool, m.parts) is None for m in members):
         raise ConfigError(f"families = {families!r}: reads ranks, and no column of this table has more than two values; use all")
-    metrics, extra = _proof(chosen, tried, head)
     if budget is not None and budget.max_bytes is not None and budget.max_bytes < 4 * PROOF:  # so few bytes are for the network
         metrics.pop("calibration", None)
     architecture: dict[str, Any] = _architecture(candidates, members, tried, head, families, control)
+    architecture |= {"blocks": blocks} if quick else {}
     provenance = {
         "loom": loom.fingerprint(),
         "seed": seed,
@@ -129,8 +144,9 @@ def fit(
     overhead = described_bytes(described | {"classes": None if task.classes is None else labels_to_json(task.classes)}, reference)
     overhead += PROOF if budget is None else 0
     pool = replace(pool, weights=replace(pool.weights, extra=extra))
-    with one_thread() if rows.n <= MANY_ROWS else nullcontext():
-        weights, architecture["imitates"] = assemble(pool, rows, members, head, budget, overhead, metrics.get("temperature", 1.0))
+    with threads():
+        factor, same = metrics.get("temperature", 1.0), 0.0 if quick else SAME  # what fits is not made smaller: that takes as long again
+        weights, architecture["imitates"] = assemble(pool, rows, members, head, budget, overhead, factor, same)
     architecture |= layers_and_views(weights)
     provenance["seconds"] = round(time.perf_counter() - started, 3)
     tell(1.0, "done")
@@ -161,10 +177,12 @@ def _can_compare(rows: Rows) -> bool:
     return rows.n >= 2 * FOLDS and bool((np.bincount(rows.codes) >= 2).sum() >= 2)
 
 
-def _alike(pool: Pool, families: dict[str, tuple[str, ...]]) -> list[Member]:
-    """Where too few rows say which family is better: all that the table has something to read for, with one weight and held back."""
-    there = [name for name, parts in families.items() if parts_there(pool, parts) is not None]
-    return [Member(name, families[name], HELD_BACK, 1 / len(there)) for name in there]
+def _intervals(left_out: np.ndarray | None, rows: Rows) -> dict[str, np.ndarray]:
+    """What intervals need, from outputs (n, O) of the first n rows without themselves; nothing for classes and for few rows."""
+    if left_out is None or rows.codes is not None or rows.n < FEW_ROWS:
+        return {}
+    n = len(left_out)
+    return {"interval_quantiles": interval_quantiles((rows.targets[:n] - left_out) * rows.scale, rows.weight[:n])}
 
 
 def _merged(chosen: list[tuple[Candidate, float]]) -> np.ndarray:
@@ -201,7 +219,7 @@ def _proof(chosen: list[tuple[Candidate, float]], rows: Rows, head: str) -> tupl
         "held_out_rows": rows.n,
         "folds": FOLDS,
     }
-    if rows.n < 20:
+    if rows.n < FEW_ROWS:
         return metrics, {}
     truth = rows.targets * rows.scale + rows.centre
     metrics["calibration"] = {
@@ -229,7 +247,8 @@ def _architecture(
     ]
     if not candidates:
         few = f"{rows.n} rows" if rows.n < 2 * FOLDS else "rows of all classes but one"
-        why = f"{few} are too few to compare families; all count alike"
+        why = "woven in one pass, without folds" if _can_compare(rows) else f"{few} are too few to compare families"
+        why += "; all families count alike"
     else:
         best = candidates[0]
         why = f"{best.family} has the lowest held-out loss of {len(candidates)} families"

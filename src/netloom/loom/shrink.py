@@ -27,6 +27,7 @@ __all__ = ["SAME", "Large", "shrink"]
 
 ROWS = 4000  # of the task that are imitated
 LEAST_ROWS = 2000  # with those made up where there are fewer; where there are more, as many are made up as there are
+QUICK_ROWS = 1000  # the same where a network need not be smaller than what fits
 SWAPPED = 0.1  # of the columns of a made-up row come from another one
 FAR = 3  # every third made-up row is moved to twice its distance from the mean: what is said beyond the training rows is imitated too
 SAME = 3e-5  # as much as a network may differ from the large one without need: nats per row, or share of the target's variance
@@ -53,10 +54,10 @@ class Large:
     chances: bool
 
     @classmethod
-    def of(cls, weights: Weights, rows: Rows, chances: bool) -> tuple["Large", np.ndarray]:
-        """``weights`` on the rows of a task and on some made up from them, and its features (n, p) there."""
+    def of(cls, weights: Weights, rows: Rows, chances: bool, least: int = LEAST_ROWS) -> tuple["Large", np.ndarray]:
+        """``weights`` on the rows of a task and on some made up from them, ``least`` in all, and its features (n, p) there."""
         rows = rows.take(spread(rows, ROWS))
-        X, share = _with_made_up_rows(rows)
+        X, share = _with_made_up_rows(rows, least)
         real = np.where(np.arange(len(X)) < rows.n, share, 0.0)
         F = weights.features(X)
         said = _outputs(weights, F)
@@ -96,18 +97,21 @@ def shrink(weights: Weights, rows: Rows, fits: Callable[[Weights], bool], *, cha
     The network, and how far from the large one it is on these rows (`Large.apart`)
     """
     now, best = tidy(weights), None
-    large, F = Large.of(now, rows, chances)
+    if not same and fits(now):
+        return now, 0.0
+    large, F = Large.of(now, rows, chances, LEAST_ROWS if same else QUICK_ROWS)
     if not fits(now):  # what hardly moves anything by itself goes first: the rest is cheaper to solve
         now = _drop(now, *_alone(now, large, F), fits) or now
         F = now.features(large.X)
+    precision = torch.float32 if same else torch.float64
     while True:
-        now, apart, told = _imitate(now, large, F, torch.float32)
+        now, apart, told = _imitate(now, large, F, precision)
         if fits(now):
+            if not same:
+                return now, apart
             if best is not None and apart > same:
                 break
             best = now, F
-            if not same:
-                break
         smaller = _drop(now, *told(), fits)
         if smaller is None:
             break
@@ -128,14 +132,14 @@ def _times(F: np.ndarray, readout: np.ndarray) -> np.ndarray:
     return np.concatenate([F[i : i + IN_CACHE].astype(np.float64) @ readout for i in range(0, len(F), IN_CACHE)])
 
 
-def _with_made_up_rows(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """The rows, and with as much weight others made up from two, up to `LEAST_ROWS` in all or as many again, some of them stretched;
+def _with_made_up_rows(rows: Rows, least: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows, and with as much weight others made up from two, up to ``least`` in all or as many again, some of them stretched;
     their shares. Features can imitate many rows, being many themselves, and say something else of the next.
 
     Which columns are swapped follows the content of rows and columns, not their order.
     """
     n = rows.n
-    made = LEAST_ROWS - n if n <= LEAST_ROWS else n
+    made = least - n if n <= least else n
     share = rows.weight / rows.weight.sum()
     if not made:
         return rows.X, share

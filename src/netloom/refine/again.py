@@ -37,7 +37,8 @@ def weave_again(network: TargetNetwork, rows: Rows, loom: Loom) -> Weights:
     """The same members on ``rows``, merged; not larger than the network is, where that can be."""
     members = members_of(network)
     single = len(members) == 1 and network.architecture.get("families") is None
-    blocks = max(len(network.weights.layers), 1) if single else BLOCKS  # one pass of the loom weaves as many blocks as it was told
+    told = network.architecture.get("blocks", BLOCKS)
+    blocks = max(len(network.weights.layers), 1) if single else told  # one pass of the loom weaves as many blocks as it was told
     control = network.architecture.get("control")
     parts = {part for member in members for part in member.parts}
     seed = int(network.provenance.get("seed", 0))

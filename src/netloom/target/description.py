@@ -17,6 +17,7 @@ HEADS = ("logistic", "svm", "ridge", "gaussian")
 COUNTS = ("version", "rewoven", "seed")  # of the provenance: added to, or a seed
 NUMBERS = ("accuracy", "log_loss", "r2", "rmse", "temperature")  # of the metrics
 CURVES = {"chances": 3, "coverage": 2}  # of the calibration: numbers per point
+MOST_BLOCKS = 1000  # far more than anybody weaves
 MOST = 2**53  # counts beyond are not exact in every JSON reader
 
 
@@ -34,6 +35,9 @@ def check_description(architecture: Any, metrics: Any, provenance: Any) -> str:
         return "what it imitates is not described"
     if not isinstance(architecture.get("control"), str | None):
         return "its control is not described"
+    blocks = architecture.get("blocks", 1)
+    if type(blocks) is not int or not 1 <= blocks <= MOST_BLOCKS:
+        return "how many blocks it was woven in is not described"
     for name in COUNTS:
         value = provenance.get(name, 0)
         if type(value) is not int or not 0 <= value <= MOST:
