@@ -1,4 +1,4 @@
-"""Members that no fold has compared: all count alike, each held back as leave-one-out says, where it can say that.
+"""Members that no fold has compared: all count alike, held back as leave-one-out says of those that have not seen the labels.
 
 One pass over the rows instead of one for every fold: what `netloom.fit` does when it is to be quick, or when rows are too few to compare.
 """
@@ -17,10 +17,7 @@ from netloom.target.solve import compress
 
 __all__ = ["QUICK", "alike", "held_back"]
 
-QUICK = {  # what is made when nothing is compared; see docs/decisions/0097
-    "classification": ("woven", "random", "cells + extra"),
-    "regression": ("woven", "random"),
-}
+QUICK = ("woven", "random", "cells + extra")  # what is made when nothing is compared; see docs/decisions/0098
 HELD_BACK = {"logistic": 0.3, "svm": 0.3, "ridge": 1.0, "gaussian": 1.0}  # the penalty where nothing chooses one
 PENALTIES = {  # walked from strong to weak, as long as leave-one-out likes the next one better
     "logistic": (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003),
@@ -28,9 +25,10 @@ PENALTIES = {  # walked from strong to weak, as long as leave-one-out likes the 
     "ridge": (30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03),
     "gaussian": (30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03),
 }
-STRONG = 5  # of these are open to woven neurons: they have seen the labels, and leave-one-out would have them weaker still
+STEP = 1  # of these, by which features that have seen the labels are held back more
+PROBE = ("cells",)  # what leave-one-out is asked of where all families have seen the labels
 ROUGHLY: dict[str, dict[str, float]] = {"logistic": {"tolerance": 1e-4}}  # of readouts that are only compared
-JUDGED = 1000  # rows of a large task that are left out one by one
+JUDGED = 500  # rows that are left out one by one
 
 
 def held_back(pool: Pool, families: dict[str, tuple[str, ...]], head: str) -> list[Member]:
@@ -39,38 +37,43 @@ def held_back(pool: Pool, families: dict[str, tuple[str, ...]], head: str) -> li
     return [Member(name, parts, HELD_BACK[head], 1 / len(there)) for name, parts in there.items()]
 
 
-def alike(pool: Pool, rows: Rows, families: dict[str, tuple[str, ...]], head: str) -> tuple[list[Member], np.ndarray | None]:
-    """`held_back`, but for the penalties of families without trees, which leave-one-out chooses on the first rows; also the mean of the
-    outputs (n, O) that these families give for these rows without themselves, None if there is no such family.
+def alike(pool: Pool, rows: Rows, families: dict[str, tuple[str, ...]], head: str) -> tuple[list[Member], np.ndarray]:
+    """The same with penalties, and the mean of what families of fixed features give for the first rows without themselves (n, O).
 
-    The leaves of trees have seen the labels of all rows: of them leave-one-out says nothing.
+    The penalty of fixed features is what leave-one-out likes. Woven neurons and leaves of trees have seen the labels, so that it would
+    have them too weak: they are held back one `STEP` more than the others.
     """
     members = held_back(pool, families, head)
     judged = rows.take(np.arange(min(rows.n, JUDGED)))
     features = pool.weights.features(judged.X)
     mean, deviation = moments([features], judged.weight)
+    fixed = {m.family: m.parts for m in members if not any(_has_seen_labels(part) for part in m.parts)} or {"": PROBE}
+    found: dict[str, int] = {}
     left_out: list[np.ndarray] = []
-    for i, member in enumerate(members):
-        chosen = select(pool, member.parts, mean, deviation)
-        if chosen is None or any(part in GROWN for part in member.parts):
-            continue
-        walked = PENALTIES[head][: STRONG if any(part.startswith("woven") for part in member.parts) else None]
-        penalty, held_out = _search(torch.as_tensor(chosen.of(features)), judged, head, walked)
-        members[i] = Member(member.family, member.parts, penalty, member.weight)
+    for name, parts in fixed.items():
+        chosen = select(pool, parts, mean, deviation)
+        assert chosen is not None
+        found[name], held_out = _search(torch.as_tensor(chosen.of(features)), judged, head)
         left_out.append(held_out)
-    return members, np.mean(left_out, axis=0) if left_out else None
+    more = max(int(np.median(list(found.values()))) - STEP, 0)
+    penalties = PENALTIES[head]
+    return [Member(m.family, m.parts, penalties[found.get(m.family, more)], m.weight) for m in members], np.mean(left_out, axis=0)
 
 
-def _search(F: torch.Tensor, rows: Rows, head: str, penalties: tuple[float, ...]) -> tuple[float, np.ndarray]:
-    """The first penalty on the way down after which leave-one-out loses, and the outputs (n, O) of the rows of F without themselves."""
+def _has_seen_labels(part: str) -> bool:
+    return part in GROWN or part.startswith("woven")
+
+
+def _search(F: torch.Tensor, rows: Rows, head: str) -> tuple[int, np.ndarray]:
+    """Which of the penalties is the last one before leave-one-out loses, and the outputs (n, O) of the rows of F without themselves."""
     F = compress(F).features
     Y, weight = readout_targets(rows, np.arange(rows.head_targets.shape[1]), head), torch.as_tensor(rows.weight)
     apart = {"together": 0} if head == "logistic" else {}  # class by class: a quarter of the time
-    best, least, held_out = penalties[0], np.inf, np.zeros(0)
-    for penalty, path in zip(penalties, HEADS[head].walk(F, Y, penalties, weight, **ROUGHLY.get(head, {})), strict=True):
-        outputs = HEADS[head].leave_one_out(F, Y, path, [penalty], weight, **apart)[0].numpy()
+    best, least, held_out = 0, np.inf, np.zeros(0)
+    for i, path in enumerate(HEADS[head].walk(F, Y, PENALTIES[head], weight, **ROUGHLY.get(head, {}))):
+        outputs = HEADS[head].leave_one_out(F, Y, path, [PENALTIES[head][i]], weight, **apart)[0].numpy()
         loss = float(np.average(losses(outputs, rows, head), weights=rows.weight))
         if loss >= least:
             break
-        best, least, held_out = penalty, loss, outputs
+        best, least, held_out = i, loss, outputs
     return best, held_out

@@ -79,7 +79,7 @@ def fit(
     head = _head(head, task.kind)
     if control not in (None, "random", "shuffled"):
         raise ConfigError(f"control = {control!r}: unknown; use random or shuffled")
-    wanted = families_named(families) if not quick or families != "all" else {name: FAMILIES[name] for name in QUICK[task.kind]}
+    wanted = families_named(families) if not quick or families != "all" else {name: FAMILIES[name] for name in QUICK}
 
     def tell(share: float, message: str) -> None:
         if progress:
@@ -177,9 +177,9 @@ def _can_compare(rows: Rows) -> bool:
     return rows.n >= 2 * FOLDS and bool((np.bincount(rows.codes) >= 2).sum() >= 2)
 
 
-def _intervals(left_out: np.ndarray | None, rows: Rows) -> dict[str, np.ndarray]:
+def _intervals(left_out: np.ndarray, rows: Rows) -> dict[str, np.ndarray]:
     """What intervals need, from outputs (n, O) of the first n rows without themselves; nothing for classes and for few rows."""
-    if left_out is None or rows.codes is not None or rows.n < FEW_ROWS:
+    if rows.codes is not None or rows.n < FEW_ROWS:
         return {}
     n = len(left_out)
     return {"interval_quantiles": interval_quantiles((rows.targets[:n] - left_out) * rows.scale, rows.weight[:n])}

@@ -56,7 +56,7 @@ class Large:
     @classmethod
     def of(cls, weights: Weights, rows: Rows, chances: bool, least: int = LEAST_ROWS) -> tuple["Large", np.ndarray]:
         """``weights`` on the rows of a task and on some made up from them, ``least`` in all, and its features (n, p) there."""
-        rows = rows.take(spread(rows, ROWS))
+        rows = rows.take(spread(rows, ROWS if least == LEAST_ROWS else least // 2))
         X, share = _with_made_up_rows(rows, least)
         real = np.where(np.arange(len(X)) < rows.n, share, 0.0)
         F = weights.features(X)
