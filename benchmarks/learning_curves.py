@@ -20,7 +20,7 @@ from netloom.evaluate.summary import summarise
 
 HERE = Path(__file__).parent
 ROWS = (20, 50, 100, 200, 500, 1000)
-MODELS = ("netloom", "untrained", "linear", "rf300", "histgb", "lightgbm", "xgboost")
+MODELS = ("netloom", "quick", "untrained", "linear", "rf300", "histgb", "lightgbm", "xgboost")
 OURS, CONTROL = "netloom", "untrained"
 PANELS = (("classification", "auc"), ("classification", "log_loss"), ("regression", "r2"))
 

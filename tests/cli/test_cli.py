@@ -75,6 +75,12 @@ def test_fit_as_json_is_one_object(cli, csv):
     assert facts["held_out"]["rows"][0]["model"] == "netloom" and facts["row_microseconds"] > 0 and facts["provenance"]["seed"] == 3
 
 
+def test_a_quick_fit_says_that_nothing_was_compared(cli, csv):
+    facts = json.loads(cli("fit", csv, "--target", "dear", "--quick", "--json", *FAST).stdout)
+    assert "without folds" in facts["architecture"]["why"]
+    assert TargetNetwork.load("things.netloom").architecture["blocks"] == 1
+
+
 def test_fit_takes_weights_kind_and_several_targets(cli, csv, table):
     table.assign(w=1.0, half=table["price"] / 2).to_csv("more.csv", index=False)
     result = cli("fit", "more.csv", "--target", "price", "--target", "half", "--weight", "w", "--kind", "regression", *FAST)

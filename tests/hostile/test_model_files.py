@@ -213,6 +213,8 @@ def test_an_absent_entry_is_refused(woven, tmp_path, name):
         (("architecture", "head"), ["svm"], "its readout is none of"),
         (("architecture", "members"), [{"family": "cells"}], "not described by family, penalty and weight"),
         (("architecture", "members", 0, "penalty"), "5", "not described by family, penalty and weight"),
+        (("architecture", "blocks"), 0, "how many blocks"),
+        (("architecture", "blocks"), 10**9, "how many blocks"),
         (("architecture", "control"), 3, "its control"),
         (("provenance", "version"), "2", "its version is not a whole number"),
         (("provenance", "version"), -1, "its version is not a whole number"),
