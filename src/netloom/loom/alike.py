@@ -22,8 +22,8 @@ HELD_BACK = {"logistic": 0.3, "svm": 0.3, "ridge": 1.0, "gaussian": 1.0}  # the 
 PENALTIES = {  # walked from strong to weak, as long as leave-one-out likes the next one better
     "logistic": (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003),
     "svm": (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003),
-    "ridge": (30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03),
-    "gaussian": (30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03),
+    "ridge": (100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03),
+    "gaussian": (100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03),
 }
 STEP = 1  # of these, by which features that have seen the labels are held back more
 PROBE = ("cells",)  # what leave-one-out is asked of where all families have seen the labels
