@@ -152,7 +152,7 @@ def test_too_few_rows_are_refused_before_anything_runs(folder, most_rows):
 def test_unknown_names_are_said(folder):
     with pytest.raises(ConfigError, match="table 'iris': not in"):
         run(folder, folder / "runs.csv", ["linear"], tables=["iris"])
-    with pytest.raises(ConfigError, match="model 'tabpfn': unknown; choose from netloom, untrained"):
+    with pytest.raises(ConfigError, match="model 'tabpfn': unknown; choose from netloom, quick, untrained"):
         run(folder, folder / "runs.csv", ["tabpfn"])
     with pytest.raises(FileError, match="index.csv: not found; a suite is a folder"):
         read_index(folder / "nowhere")
