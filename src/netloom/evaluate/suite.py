@@ -45,6 +45,8 @@ NETWORKS: dict[str, dict[str, Any]] = {  # our model and its controls: name -> o
     "woven": {"families": "woven"},  # only families with woven neurons
     "random-weights": {"control": "random"},  # the same families with random numbers in place of woven weights
     "shuffled": {"control": "shuffled"},  # neurons woven from shuffled labels
+    "quick-random": {"quick": True, "control": "random"},  # the same two of the one pass
+    "quick-shuffled": {"quick": True, "control": "shuffled"},
 }
 Fit = Callable[[Task, int], Any]  # (training task, seed) -> model
 
