@@ -117,3 +117,10 @@ def test_families_can_be_asked_for_quickly(make):
     network = fit(make(n=80), quick=True, families="cells")
     assert [m["family"] for m in network.architecture["members"]] == ["cells"]
     assert "without folds" in network.architecture["why"]
+
+
+def test_two_rows_of_a_class_among_many():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(20_000, 4)), np.repeat([1, 0], [2, 19_998])
+    chances = fit(Task.from_arrays(X, y, kind="classification"), quick=True).predict_proba(X)
+    assert np.isfinite(chances).all() and chances[:2, 1].min() > 100 * chances[2:, 1].mean()

@@ -10,7 +10,7 @@ from netloom.loom.assemble import Member
 from netloom.loom.compare import losses, moments, readout_targets
 from netloom.loom.families import parts_there, select
 from netloom.loom.pool import Pool
-from netloom.loom.rows import Rows
+from netloom.loom.rows import Rows, spread
 from netloom.loom.rules import GROWN
 from netloom.target.heads import HEADS
 from netloom.target.solve import compress
@@ -38,13 +38,14 @@ def held_back(pool: Pool, families: dict[str, tuple[str, ...]], head: str) -> li
 
 
 def alike(pool: Pool, rows: Rows, families: dict[str, tuple[str, ...]], head: str) -> tuple[list[Member], np.ndarray]:
-    """The same with penalties, and the mean of what families of fixed features give for the first rows without themselves (n, O).
+    """The same with penalties, and the mean of what families of fixed features give for some rows without themselves (n, O): for values
+    the first ones.
 
     The penalty of fixed features is what leave-one-out likes. Woven neurons and leaves of trees have seen the labels, so that it would
     have them too weak: they are held back one `STEP` more than the others.
     """
     members = held_back(pool, families, head)
-    judged = rows.take(np.arange(min(rows.n, JUDGED)))
+    judged = rows.take(spread(rows, JUDGED))
     features = pool.weights.features(judged.X)
     mean, deviation = moments([features], judged.weight)
     fixed = {m.family: m.parts for m in members if not any(_has_seen_labels(part) for part in m.parts)} or {"": PROBE}

@@ -8,6 +8,7 @@ from scipy.special import expit, log_softmax, softmax
 
 from netloom.errors import ConfigError
 from netloom.target.heads import HEADS, outputs_of
+from netloom.target.heads.design import design_of
 from netloom.target.heads.path import Path
 
 PENALTIES = [0.03, 1.0, 30.0]
@@ -282,3 +283,16 @@ def test_penalty_must_be_positive(name, penalty):
 def test_blocks_must_share_their_columns(blocks):
     with pytest.raises(ConfigError, match="share p"):
         HEADS["ridge"].fit_path(blocks, torch.zeros(6, 1), [1.0])
+
+
+def test_few_rows_that_hold_all_curvature():
+    """Of many rows the preconditioner takes every k-th: it must weigh the intercept by the same ones, or it is not positive definite."""
+    n, p = 20_000, 6
+    A = torch.randn(n, p, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    design, _ = design_of(A, torch.ones(n, dtype=torch.float64))
+    curvature = torch.full((n,), 1e-9, dtype=torch.float64)
+    curvature[0] = 1.0  # the first row is one of them
+    rough = design.gram(curvature, inner=True)
+    assert float(torch.linalg.eigvalsh(rough.double()).min()) > -1e-4
+    exact = design.gram(torch.ones(n, dtype=torch.float64), inner=True)
+    torch.testing.assert_close(exact[-1, -1].double() / n, torch.tensor(design.one**2, dtype=torch.float64), rtol=2e-2, atol=0)

@@ -83,7 +83,8 @@ class Design:
                 sums[:p, :p] += gram(scaled)
                 sums[p, :p] += self.one * (root @ scaled)
         sums[:p, p] = sums[p, :p]
-        sums[p, p] = self.one**2 * curvature.sum()
+        # of the same rows as the rest: it would not be positive definite where few rows hold all curvature
+        sums[p, p] = self.one**2 * every * sum(part[::every].sum() for part in curvature.split([len(block) for block in blocks]))
         return sums
 
     def held(self, gram: Tensor, penalty: float) -> Tensor:
