@@ -13,7 +13,7 @@ from netloom.loom.compare import moments
 from netloom.loom.families import FAMILIES
 from netloom.loom.pool import weave_pool
 from netloom.loom.rows import canonical_rows
-from netloom.loom.shrink import HELD, SAME, Large, _imitate, shrink
+from netloom.loom.shrink import HELD, LEAST_ROWS, QUICK_LEAST, SAME, Large, _imitate, shrink
 from netloom.target.calibration import log_chances
 from netloom.target.prune import bytes_of, keep_neurons, preparation_bytes, tidy
 from netloom.target.weights import read_rows
@@ -47,6 +47,20 @@ def test_what_is_left_says_the_same(large, kind):
     assert bytes_of(small) < 0.9 * bytes_of(tidy(weights))
     fresh = rows.X[:-1] / 2 + rows.X[1:] / 2  # rows that were not imitated
     np.testing.assert_allclose(small.forward(fresh), weights.forward(fresh), atol=0.15 * weights.forward(fresh).std())
+
+
+def test_only_quick_leaves_what_fits_as_it_is(large, monkeypatch):
+    weights, rows = large("classification")
+    imitated = []
+    monkeypatch.setattr(Large, "of", classmethod(lambda cls, *args, of=Large.of: imitated.append(len((made := of(*args))[0].X)) or made))
+    quick, apart = shrink(weights, rows, lambda _: True, chances=True, quick=True)
+    assert apart == 0 and not imitated
+    np.testing.assert_array_equal(quick.readout, tidy(weights).readout)
+    shrink(weights, rows, lambda _: True, chances=True, same=0.0)
+    assert imitated == [LEAST_ROWS]
+    half = bytes_of(tidy(weights)) // 2
+    small, _ = shrink(weights, rows, lambda w: bytes_of(w) <= half, chances=True, quick=True)
+    assert imitated == [LEAST_ROWS, QUICK_LEAST] and bytes_of(small) <= half
 
 
 @KINDS

@@ -43,9 +43,10 @@ def assemble(
     overhead: int,
     factor: float = 1.0,
     same: float = SAME,
+    quick: bool = False,
 ) -> tuple[Weights, dict[str, float]]:
     """One network that says what the average of all members says, its outputs times ``factor``, within the budget and as small as can be
-    (``same``: `netloom.loom.shrink.shrink`).
+    (``same``, ``quick``: `netloom.loom.shrink.shrink`).
 
     ``overhead`` bytes of its file are its description. Without a budget the default one is aimed at, and gives way where the preparation
     alone takes more. Also what it imitates: the ``bytes`` of all members merged, and how far ``apart`` they are (`Large.apart`).
@@ -58,7 +59,8 @@ def assemble(
     alone = solved_alone(pool, rows, members, head)
     large = merge(pool, members, alone, factor)
     limits = budget or default_budget(overhead + preparation_bytes(large))
-    weights, apart = shrink(large, rows, lambda smaller: fits(smaller, limits, overhead), chances=rows.codes is not None, same=same)
+    chances = rows.codes is not None
+    weights, apart = shrink(large, rows, lambda smaller: fits(smaller, limits, overhead), chances=chances, same=same, quick=quick)
     if budget is not None:
         refuse_misfit(weights, budget, overhead)
     return weights, {"bytes": bytes_of(large) + overhead, "apart": float(f"{apart:.3g}")}

@@ -19,7 +19,6 @@ from netloom.loom.families import FAMILIES, families_named, parts_there
 from netloom.loom.loom import Loom
 from netloom.loom.pool import BLOCKS, weave_pool
 from netloom.loom.rows import Rows, canonical_rows, folds_of, occurring, spread
-from netloom.loom.shrink import SAME
 from netloom.loom.single import BLOCKS as ONE_PASS
 from netloom.target.budget import Budget
 from netloom.target.calibration import class_losses, coverage_of_folds, fan, interval_quantiles, log_chances, reliability, temperature_of
@@ -145,8 +144,8 @@ def fit(
     overhead += PROOF if budget is None else 0
     pool = replace(pool, weights=replace(pool.weights, extra=extra))
     with threads():
-        factor, same = metrics.get("temperature", 1.0), 0.0 if quick else SAME  # what fits is not made smaller: that takes as long again
-        weights, architecture["imitates"] = assemble(pool, rows, members, head, budget, overhead, factor, same)
+        factor = metrics.get("temperature", 1.0)
+        weights, architecture["imitates"] = assemble(pool, rows, members, head, budget, overhead, factor, quick=quick)
     architecture |= layers_and_views(weights)
     provenance["seconds"] = round(time.perf_counter() - started, 3)
     tell(1.0, "done")

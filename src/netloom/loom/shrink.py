@@ -27,7 +27,7 @@ __all__ = ["SAME", "Large", "shrink"]
 
 ROWS = 4000  # of the task that are imitated
 LEAST_ROWS = 2000  # with those made up where there are fewer; where there are more, as many are made up as there are
-QUICK_ROWS = 1000  # the same where a network need not be smaller than what fits
+QUICK_ROWS, QUICK_LEAST = 500, 1000  # the same two where it is to be quick
 SWAPPED = 0.1  # of the columns of a made-up row come from another one
 FAR = 3  # every third made-up row is moved to twice its distance from the mean: what is said beyond the training rows is imitated too
 SAME = 3e-5  # as much as a network may differ from the large one without need: nats per row, or share of the target's variance
@@ -54,9 +54,9 @@ class Large:
     chances: bool
 
     @classmethod
-    def of(cls, weights: Weights, rows: Rows, chances: bool, least: int = LEAST_ROWS) -> tuple["Large", np.ndarray]:
-        """``weights`` on the rows of a task and on some made up from them, ``least`` in all, and its features (n, p) there."""
-        rows = rows.take(spread(rows, ROWS if least == LEAST_ROWS else least // 2))
+    def of(cls, weights: Weights, rows: Rows, chances: bool, most: int = ROWS, least: int = LEAST_ROWS) -> tuple["Large", np.ndarray]:
+        """``weights`` on at most so many rows of a task and on some made up from them, ``least`` in all, and its features (n, p) there."""
+        rows = rows.take(spread(rows, most))
         X, share = _with_made_up_rows(rows, least)
         real = np.where(np.arange(len(X)) < rows.n, share, 0.0)
         F = weights.features(X)
@@ -79,7 +79,9 @@ class Large:
         return float(self.share @ (np.exp(p) * (p - q)).sum(axis=1))
 
 
-def shrink(weights: Weights, rows: Rows, fits: Callable[[Weights], bool], *, chances: bool, same: float = SAME) -> tuple[Weights, float]:
+def shrink(
+    weights: Weights, rows: Rows, fits: Callable[[Weights], bool], *, chances: bool, same: float = SAME, quick: bool = False
+) -> tuple[Weights, float]:
     """The smallest network found that fits and says what ``weights`` says; if none that fits does, the one that says most of it.
 
     Neurons are dropped, and what the readout hears of views directly, except the values of the first view: a linear model always stays.
@@ -91,27 +93,30 @@ def shrink(weights: Weights, rows: Rows, fits: Callable[[Weights], bool], *, cha
     fits : whether a network is within its budget
     chances : whether outputs are log odds, compared as chances are; else they are compared in deviations of the target
     same : how far apart they may be without need; 0 if a network that fits need not be smaller
+    quick : what fits stays as it is, and what does not is imitated on fewer rows, and is not made smaller than it must be
 
     Returns
     -------
     The network, and how far from the large one it is on these rows (`Large.apart`)
     """
     now, best = tidy(weights), None
-    if not same and fits(now):
+    if quick and fits(now):
         return now, 0.0
-    large, F = Large.of(now, rows, chances, LEAST_ROWS if same else QUICK_ROWS)
+    large, F = Large.of(now, rows, chances, *((QUICK_ROWS, QUICK_LEAST) if quick else (ROWS, LEAST_ROWS)))
     if not fits(now):  # what hardly moves anything by itself goes first: the rest is cheaper to solve
         now = _drop(now, *_alone(now, large, F), fits) or now
         F = now.features(large.X)
-    precision = torch.float32 if same else torch.float64
+    precision = torch.float64 if quick else torch.float32
     while True:
         now, apart, told = _imitate(now, large, F, precision)
         if fits(now):
-            if not same:
+            if quick:
                 return now, apart
             if best is not None and apart > same:
                 break
             best = now, F
+            if not same:
+                break
         smaller = _drop(now, *told(), fits)
         if smaller is None:
             break
