@@ -10,6 +10,7 @@ from netloom.loom.assemble import Member
 from netloom.loom.compare import losses, moments, readout_targets
 from netloom.loom.families import parts_there, select
 from netloom.loom.pool import Pool
+from netloom.loom.readouts import APART, ROUGHLY
 from netloom.loom.rows import Rows, spread
 from netloom.loom.rules import GROWN
 from netloom.target.heads import HEADS
@@ -27,7 +28,6 @@ PENALTIES = {  # walked from strong to weak, as long as leave-one-out likes the 
 }
 STEP = 1  # of these, by which features that have seen the labels are held back more
 PROBE = ("cells",)  # what leave-one-out is asked of where all families have seen the labels
-ROUGHLY: dict[str, dict[str, float]] = {"logistic": {"tolerance": 1e-4}}  # of readouts that are only compared
 JUDGED = 500  # rows that are left out one by one
 
 
@@ -69,10 +69,9 @@ def _search(F: torch.Tensor, rows: Rows, head: str) -> tuple[int, np.ndarray]:
     """Which of the penalties is the last one before leave-one-out loses, and the outputs (n, O) of the rows of F without themselves."""
     F = compress(F).features
     Y, weight = readout_targets(rows, np.arange(rows.head_targets.shape[1]), head), torch.as_tensor(rows.weight)
-    apart = {"together": 0} if head == "logistic" else {}  # class by class: a quarter of the time
     best, least, held_out = 0, np.inf, np.zeros(0)
     for i, path in enumerate(HEADS[head].walk(F, Y, PENALTIES[head], weight, **ROUGHLY.get(head, {}))):
-        outputs = HEADS[head].leave_one_out(F, Y, path, [PENALTIES[head][i]], weight, **apart)[0].numpy()
+        outputs = HEADS[head].leave_one_out(F, Y, path, [PENALTIES[head][i]], weight, **APART.get(head, {}))[0].numpy()
         loss = float(np.average(losses(outputs, rows, head), weights=rows.weight))
         if loss >= least:
             break

@@ -18,6 +18,7 @@ from netloom.loom.compare import Candidate, compare, evidence_loss, weigh
 from netloom.loom.families import FAMILIES, families_named, parts_there
 from netloom.loom.loom import Loom
 from netloom.loom.pool import BLOCKS, weave_pool
+from netloom.loom.readouts import FEW_ROWS, left_out_intervals
 from netloom.loom.rows import Rows, canonical_rows, folds_of, occurring, spread
 from netloom.loom.single import BLOCKS as ONE_PASS
 from netloom.target.budget import Budget
@@ -36,7 +37,6 @@ CHOOSE_ROWS = 3100  # rows on which families are compared: folds of so many have
 FOLDS = 3
 MANY_ROWS = 4000  # with more, the members' matrices are so large that one product is for several threads
 PROOF = 3000  # bytes of the usual budget left for scores beside baselines and warnings, which come later
-FEW_ROWS = 20  # from which on values have intervals
 FANS = 4  # targets whose predictions are kept beside the truth
 Progress = Callable[[float, str], None]
 
@@ -94,8 +94,8 @@ def fit(
     tried = occurring(rows, FOLDS)
     tried = tried.take(spread(tried, CHOOSE_ROWS))
     candidates: list[Candidate] = []
-    comparable = _can_compare(rows)
-    if comparable and not quick:
+    few = _too_few(rows)
+    if not few and not quick:
         with side_by_side() as each:
             candidates = compare(
                 loom,
@@ -118,17 +118,17 @@ def fit(
         pool = weave_pool(loom, rows, parts=parts, seed=seed, blocks=blocks, control=control, each=each)
     metrics, extra = _proof(chosen, tried, head)
     threads = one_thread if rows.n <= MANY_ROWS else nullcontext
-    if not members and comparable:
+    if not members and not few:
         with threads():
             members, left_out = alike(pool, rows, wanted, head)
-        extra = _intervals(left_out, rows)
+        extra = left_out_intervals(left_out, rows)
     elif not members:
         members = held_back(pool, wanted, head)
     if not members or any(parts_there(pool, m.parts) is None for m in members):
         raise ConfigError(f"families = {families!r}: reads ranks, and no column of this table has more than two values; use all")
     if budget is not None and budget.max_bytes is not None and budget.max_bytes < 4 * PROOF:  # so few bytes are for the network
         metrics.pop("calibration", None)
-    architecture: dict[str, Any] = _architecture(candidates, members, tried, head, families, control)
+    architecture: dict[str, Any] = _architecture(candidates, members, tried, head, families, control, few)
     architecture |= {"blocks": blocks} if quick else {}
     provenance = {
         "loom": loom.fingerprint(),
@@ -169,19 +169,15 @@ def _affordable(reference: Reference, budget: Budget | None) -> Reference | None
     return reference if limit is None or 8 * reference.n_bytes <= limit else None
 
 
-def _can_compare(rows: Rows) -> bool:
-    """Whether every fold has something to learn from and to be judged on: two classes of two rows, or six different rows."""
-    if rows.codes is None:
-        return rows.n >= 2 * FOLDS
-    return rows.n >= 2 * FOLDS and bool((np.bincount(rows.codes) >= 2).sum() >= 2)
-
-
-def _intervals(left_out: np.ndarray, rows: Rows) -> dict[str, np.ndarray]:
-    """What intervals need, from outputs (n, O) of the first n rows without themselves; nothing for classes and for few rows."""
-    if rows.codes is not None or rows.n < FEW_ROWS:
-        return {}
-    n = len(left_out)
-    return {"interval_quantiles": interval_quantiles((rows.targets[:n] - left_out) * rows.scale, rows.weight[:n])}
+def _too_few(rows: Rows) -> str:
+    """What is too few for every fold to have something to learn from and be judged on: six different rows, or two classes of two rows;
+    "" if nothing.
+    """
+    if rows.n < 2 * FOLDS:
+        return f"{rows.n} rows"
+    if rows.codes is not None and (np.bincount(rows.codes) >= 2).sum() < 2:
+        return "rows of all classes but one"
+    return ""
 
 
 def _merged(chosen: list[tuple[Candidate, float]]) -> np.ndarray:
@@ -236,7 +232,7 @@ def _scored(name: str, values: np.ndarray, weight: np.ndarray) -> dict[str, floa
 
 
 def _architecture(
-    candidates: list[Candidate], members: list[Member], rows: Rows, head: str, families: str, control: str | None
+    candidates: list[Candidate], members: list[Member], rows: Rows, head: str, families: str, control: str | None, few: str
 ) -> dict[str, Any]:
     """What was compared, what was chosen, and why, in plain data."""
     shares = {m.family: round(m.weight, 4) for m in members}
@@ -245,8 +241,7 @@ def _architecture(
         for c in candidates
     ]
     if not candidates:
-        few = f"{rows.n} rows" if rows.n < 2 * FOLDS else "rows of all classes but one"
-        why = "woven in one pass, without folds" if _can_compare(rows) else f"{few} are too few to compare families"
+        why = f"{few} are too few to compare families" if few else "woven in one pass, without folds"
         why += "; all families count alike"
     else:
         best = candidates[0]

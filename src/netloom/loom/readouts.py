@@ -11,15 +11,19 @@ from netloom.loom.assemble import solve
 from netloom.loom.compare import losses, readout_targets
 from netloom.loom.families import Selection
 from netloom.loom.rows import Rows
+from netloom.target.calibration import interval_quantiles
 from netloom.target.heads import HEADS, Path
 from netloom.target.heads.kernel import SOLVERS
 from netloom.target.solve import compress
 
-__all__ = ["PENALTIES", "Question", "Readout", "readouts"]
+__all__ = ["APART", "FEW_ROWS", "PENALTIES", "ROUGHLY", "Question", "Readout", "left_out_intervals", "readouts"]
 
 PENALTIES = {"logistic": (0.3, 0.1, 0.03, 0.01), "gaussian": (16.0, 8.0, 4.0, 1.0)}  # in units of the penalty that the loom gives
 SMALL = 250**3  # systems of rows^3 a Newton step takes, up to which tasks are solved together
 AT_ONCE = 400_000  # numbers in the kernels that are solved together: more leave the processor's cache
+ROUGHLY: dict[str, dict[str, Any]] = {"logistic": {"tolerance": 1e-4}}  # how well readouts that are only compared are solved
+APART: dict[str, dict[str, Any]] = {"logistic": {"together": 0}}  # leave-one-out class by class: a quarter of the time
+FEW_ROWS = 20  # from which on values have intervals
 JUDGED = 2000  # rows of a large task that are left out one by one
 
 
@@ -108,9 +112,8 @@ def _alone(question: Question) -> Readout:
     F = packed.features
     Y = readout_targets(rows, np.arange(rows.head_targets.shape[1]), head)
     weight = torch.as_tensor(rows.weight)
-    rough: dict[str, dict[str, Any]] = {"fit": {"tolerance": 1e-4}, "left out": {"together": 0}} if head == "logistic" else {}
-    path = HEADS[head].fit_path(F, Y, PENALTIES[head], weight, **rough.get("fit", {}))
-    left_out = HEADS[head].leave_one_out(F, Y, path, PENALTIES[head], weight, **rough.get("left out", {})).numpy()
+    path = HEADS[head].fit_path(F, Y, PENALTIES[head], weight, **ROUGHLY.get(head, {}))
+    left_out = HEADS[head].leave_one_out(F, Y, path, PENALTIES[head], weight, **APART.get(head, {})).numpy()
     best = _best(left_out, rows, head)
     penalty = PENALTIES[head][best]
     if question.rows.n > JUDGED:
@@ -123,3 +126,11 @@ def _alone(question: Question) -> Readout:
 def _best(left_out: np.ndarray, rows: Rows, head: str) -> int:
     """Which of the outputs (L, n, O) has the lowest loss."""
     return int(np.argmin([np.average(losses(outputs, rows, head), weights=rows.weight) for outputs in left_out]))
+
+
+def left_out_intervals(left_out: np.ndarray, rows: Rows) -> dict[str, np.ndarray]:
+    """What intervals need, from outputs (n, O) of the first n rows without themselves; nothing for classes and for few rows."""
+    if rows.codes is not None or rows.n < FEW_ROWS:
+        return {}
+    n = len(left_out)
+    return {"interval_quantiles": interval_quantiles((rows.targets[:n] - left_out) * rows.scale, rows.weight[:n])}

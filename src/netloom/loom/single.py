@@ -17,12 +17,11 @@ from netloom.loom.compare import moments
 from netloom.loom.families import Selection
 from netloom.loom.hypernetwork import Hypernetwork
 from netloom.loom.pool import WEAVE_ROWS, WIDE, most_telling
-from netloom.loom.readouts import Readout, readouts
+from netloom.loom.readouts import FEW_ROWS, Readout, left_out_intervals, readouts
 from netloom.loom.rows import Rows, canonical_rows, spread
 from netloom.loom.views import make_view
 from netloom.loom.weave import Threads, sample_of, weave_layers
 from netloom.target.budget import Budget, default_budget
-from netloom.target.calibration import interval_quantiles
 from netloom.target.network import TargetNetwork
 from netloom.target.prune import fits, importance, keep_neurons, keep_within, refuse_misfit
 from netloom.target.reference import learn_reference
@@ -121,7 +120,7 @@ def _draft(prepared: Prepared, threads: Threads, budget: Budget | None, provenan
     outputs = rows.head_targets.shape[1]
     centre, scale = (rows.centre, rows.scale) if rows.codes is None else (np.zeros(outputs), np.ones(outputs))
     readout, intercept = np.full((len(threads.prior), outputs), np.nan, np.float32), np.zeros(outputs, np.float32)  # not solved yet
-    extra = {"interval_quantiles": np.zeros((99, outputs), np.float32)} if rows.codes is None and rows.n >= 20 else {}
+    extra = {"interval_quantiles": np.zeros((99, outputs), np.float32)} if rows.codes is None and rows.n >= FEW_ROWS else {}
     weights = Weights((prepared.view,), threads.layers, readout, intercept, centre, scale, extra)
     member: dict[str, Any] = {"family": "woven", "penalty": 0.0, "weight": 1.0}
     architecture = {"head": head, "members": [member], "why": "woven in one pass; the penalty by leave-one-out"}
@@ -147,10 +146,7 @@ def _finish(draft: Draft, readout: Readout) -> TargetNetwork:
         draft.network.weights,
         readout=coef.astype(np.float32),
         intercept=(readout.intercept - draft.chosen.mean @ coef).astype(np.float32),
+        extra=left_out_intervals(readout.left_out, draft.rows),
     )
-    if weights.extra:
-        n = len(readout.left_out)
-        wrong = (draft.rows.targets[:n] - readout.left_out) * draft.rows.scale
-        weights = replace(weights, extra={"interval_quantiles": interval_quantiles(wrong, draft.rows.weight[:n])})
     draft.network.architecture["members"][0]["penalty"] = readout.penalty * draft.unit  # as families have it: of the generated scales
     return replace(draft.network, weights=weights)
