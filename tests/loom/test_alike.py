@@ -5,6 +5,7 @@ import pytest
 
 import netloom
 from netloom import TargetNetwork, Task, fit
+from netloom.errors import ConfigError
 from netloom.loom.alike import PENALTIES, QUICK, STEP, alike
 from netloom.loom.assemble import Member, merge, solved_alone
 from netloom.loom.compare import moments
@@ -117,6 +118,12 @@ def test_families_can_be_asked_for_quickly(make):
     network = fit(make(n=80), quick=True, families="cells")
     assert [m["family"] for m in network.architecture["members"]] == ["cells"]
     assert "without folds" in network.architecture["why"]
+
+
+@pytest.mark.parametrize("quick", ["no", None, 2])
+def test_quick_is_true_or_false(make, quick):
+    with pytest.raises(ConfigError, match="must be True or False"):
+        fit(make(n=30), quick=quick)
 
 
 def test_two_rows_of_a_class_among_many():

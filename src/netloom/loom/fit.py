@@ -70,7 +70,8 @@ def fit(
 
     Raises
     ------
-    ConfigError : for an unknown head, family or control, or a family for which the table has nothing to read
+    ConfigError : for an unknown head, family or control, a ``quick`` that is neither True nor False, or a family for which the table has
+        nothing to read
     DataError : for a task that holds fewer than two different rows or classes
     """
     started = time.perf_counter()
@@ -78,6 +79,8 @@ def fit(
     head = _head(head, task.kind)
     if control not in (None, "random", "shuffled"):
         raise ConfigError(f"control = {control!r}: unknown; use random or shuffled")
+    if not isinstance(quick, bool | np.bool_):
+        raise ConfigError(f"quick = {quick!r}: must be True or False")
     wanted = families_named(families) if not quick or families != "all" else {name: FAMILIES[name] for name in QUICK}
 
     def tell(share: float, message: str) -> None:
